@@ -1,0 +1,57 @@
+import type { PlannedCheck } from './check.ts';
+import type {
+  AbsPath,
+  Account,
+  DataBind,
+  Group,
+  Mode,
+  OpenPort,
+  Owner,
+  PlainSecret,
+  UnitState,
+} from './contribution.ts';
+import type { Target } from './stage.ts';
+
+/** A file with its bytes settled. `bytes` is absent for directories and links. */
+export interface PlannedFile {
+  readonly path: AbsPath;
+  readonly type: 'file' | 'directory' | 'symlink';
+  readonly mode: Mode;
+  readonly owner: Owner;
+  readonly bytes?: Uint8Array;
+  readonly target?: string;
+  readonly capabilities?: string;
+  readonly initramfs: boolean;
+  readonly stage: string;
+}
+
+/** Everything that is to be built: merged, ordered, hashable, free of secrets. */
+export interface Plan {
+  /** Stem of the output files' names. */
+  readonly name: string;
+  readonly target: Target;
+  readonly base: BaseSpec;
+  readonly stages: readonly string[];
+  /** Sorted, without repeats. */
+  readonly packages: readonly string[];
+  readonly purge: readonly string[];
+  /** Sorted by path. */
+  readonly files: readonly PlannedFile[];
+  readonly accounts: readonly Account[];
+  readonly groups: readonly Group[];
+  readonly units: Readonly<Record<string, UnitState>>;
+  readonly cmdline: readonly string[];
+  readonly configTxt: readonly string[];
+  readonly statOverrides: Readonly<Record<AbsPath, { mode: Mode; owner: Owner }>>;
+  readonly openPorts: readonly OpenPort[];
+  readonly dataBinds: readonly DataBind[];
+  readonly plainSecrets: readonly PlainSecret[];
+  readonly checks: readonly PlannedCheck[];
+  /** SHA-256 in hex over the canonical JSON of all above (files by their SHA-256). */
+  readonly digest: string;
+}
+
+/** Where the root file system starts. `raspios` has its seam here and comes with an issue of its own. */
+export type BaseSpec =
+  | { readonly kind: 'debian'; readonly mirror?: string }
+  | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string };

@@ -1,0 +1,94 @@
+import { execa, type Options } from 'execa';
+import { StepError } from '../core/errors.ts';
+
+/** The one place that starts programs: argument lists only, no shell, a clean environment. */
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Given to the program's standard input; nothing by default. */
+  readonly input?: string | Uint8Array;
+  /** Seconds after which the program is ended and the call fails. */
+  readonly timeout?: number;
+  /** Exit codes that are no failure. Default [0]. */
+  readonly okCodes?: readonly number[];
+  /** Called with each chunk of stdout and stderr, for logs and progress. */
+  readonly onOutput?: (chunk: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface RunResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly code: number;
+}
+
+export interface Runner {
+  /** @throws StepError naming the command (ready to paste), reason and last lines of output. */
+  run(argv: readonly string[], options?: RunOptions): Promise<RunResult>;
+}
+
+const TAIL_LINES = 20;
+
+/** A command line as a person would type it. */
+export function shellQuote(argv: readonly string[]): string {
+  return argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(' ');
+}
+
+function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const kept = ['PATH', 'HOME', 'TERM', 'TMPDIR', 'SSH_AUTH_SOCK'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(kept), LC_ALL: 'C.UTF-8', ...extra };
+}
+
+export const hostRunner: Runner = {
+  async run(argv, options = {}) {
+    const [file, ...args] = argv;
+    if (file === undefined) throw new TypeError('an empty command');
+    const settings = {
+      reject: false,
+      extendEnv: false,
+      env: cleanEnvironment(options.env),
+      stdin: options.input === undefined ? 'ignore' : 'pipe',
+      ...(options.input === undefined ? {} : { input: options.input }),
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout * 1000 }),
+      ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+      maxBuffer: 256 * 1024 * 1024,
+    } satisfies Options;
+    const child = execa(file, args, settings);
+    if (options.onOutput !== undefined) {
+      const forward = options.onOutput;
+      child.stdout?.on('data', (chunk: Buffer) => forward(chunk.toString()));
+      child.stderr?.on('data', (chunk: Buffer) => forward(chunk.toString()));
+    }
+    const result = await child;
+    const stdout = String(result.stdout ?? '');
+    const stderr = String(result.stderr ?? '');
+    const code = result.exitCode ?? -1;
+    if (result.failed && !(options.okCodes ?? [0]).includes(code)) {
+      throw new StepError({
+        message: `${failureReason(result, options)}: ${shellQuote(argv)}`,
+        hint: `${stdout}\n${stderr}`.trim().split('\n').slice(-TAIL_LINES).join('\n'),
+      });
+    }
+    return { stdout, stderr, code };
+  },
+};
+
+interface Failure {
+  readonly timedOut: boolean;
+  readonly isCanceled: boolean;
+  readonly signal?: string | undefined;
+  readonly exitCode?: number | undefined;
+  readonly code?: string | undefined;
+}
+
+function failureReason(result: Failure, options: RunOptions): string {
+  if (result.code === 'ENOENT') return 'The program was not found';
+  if (result.timedOut) return `The command did not end within ${options.timeout} s`;
+  if (result.isCanceled) return 'The command was interrupted';
+  if (result.signal !== undefined) return `The command was ended by ${result.signal}`;
+  return `The command failed with exit code ${result.exitCode}`;
+}
