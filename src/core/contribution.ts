@@ -91,6 +91,11 @@ export interface Contribution {
   readonly configTxt?: readonly string[];
   /** Mode and owner of a packaged file, kept across upgrades by dpkg-statoverride. */
   readonly statOverrides?: Readonly<Record<AbsPath, { readonly mode: Mode; readonly owner: Owner }>>;
+  /**
+   * Packaged files that one of `files` takes the place of: the package's copy moves to `<path>.distrib` by
+   * `dpkg-divert --local --rename`, after unpacking and before `files` are written. The only way to own a dpkg conffile.
+   */
+  readonly diversions?: readonly AbsPath[];
   readonly openPorts?: readonly OpenPort[];
   readonly dataBinds?: readonly DataBind[];
   readonly plainSecrets?: readonly PlainSecret[];

@@ -43,6 +43,8 @@ export interface Plan {
   readonly cmdline: readonly string[];
   readonly configTxt: readonly string[];
   readonly statOverrides: Readonly<Record<AbsPath, { mode: Mode; owner: Owner }>>;
+  /** Sorted; each is also a path of `files`. */
+  readonly diversions: readonly AbsPath[];
   readonly openPorts: readonly OpenPort[];
   readonly dataBinds: readonly DataBind[];
   readonly plainSecrets: readonly PlainSecret[];
@@ -55,3 +57,10 @@ export interface Plan {
 export type BaseSpec =
   | { readonly kind: 'debian'; readonly mirror?: string }
   | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string };
+
+/**
+ * Stands for the MBR disk signature (eight hex digits, lower case) in the text of planned files such as /etc/fstab, where
+ * `PARTUUID=@DISK-ID@-02` is the root partition. The signature derives from the plan's digest, so it cannot be in the
+ * plan; the engine puts it in wherever the token stands when it writes the files, before boot files are generated.
+ */
+export const DISK_ID_TOKEN = '@DISK-ID@';
