@@ -25,6 +25,20 @@ export interface StageContext {
   readonly target: Target;
   /** The file of this stage's overlay folder at its path in the image. */
   overlay(path: AbsPath, options?: OverlayOptions): FileSpec;
+  /**
+   * The regular files below a source folder (of the project, or the operator's by absolute path) that are one of
+   * `include` or below it and have no part of their path that matches `exclude`; sorted by path. What of `include` is
+   * not there is left out; a missing folder, a link or a special file is a UserError.
+   */
+  sourceFiles(folder: string, include: readonly string[], exclude?: RegExp): readonly SourceFile[];
+}
+
+export interface SourceFile {
+  /** Relative to the source folder, with `/`. */
+  readonly path: string;
+  readonly executable: boolean;
+  /** Of its content, in hex. */
+  readonly sha256: string;
 }
 
 /** What all stages contributed, for the few stages whose files are made of everybody's data. */
