@@ -1,0 +1,181 @@
+/*
+ * dispatch: the handler for aarch64 ELF files in the build's private binfmt_misc (flags P, O, F).
+ *
+ * Runs the toolbox's native copy of a program when that is known to be the same program, and QEMU otherwise.
+ * "Known to be the same": the opened file's size and SHA-256 stand in the table, which src/toolbox/dispatch.ts makes
+ * from packages that have the same version in target and toolbox, and the table's rule allows it for these arguments.
+ *
+ * Everything it needs is below HOME, bind-mounted into the target's /run; QEMU is linked in as data, so that a nested
+ * chroot without HOME still runs (from a memfd).
+ *
+ * A failure to start a native copy is reported on stderr and the program is emulated; what a started program returns
+ * is its own result.
+ *
+ * Table format, text, one record a line, sorted by nothing:
+ *   <size> <sha256> <rule> <path of the native copy below HOME/root>
+ * rule: always | perl | python (byte-compilation only).
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sha256.h"
+
+#ifndef HOME
+#define HOME "/run/.toolbox"
+#endif
+#define ROOT HOME "/root"
+#define TABLE HOME "/table"
+#define QEMU HOME "/qemu"
+#define LOADER ROOT "/lib64/ld-linux-x86-64.so.2"
+#define LIBRARIES ROOT "/usr/lib/x86_64-linux-gnu:" ROOT "/usr/lib/x86_64-linux-gnu/systemd:" ROOT "/usr/lib"
+#define PERL HOME "/perl"
+
+extern char **environ;
+extern const unsigned char qemu_start[];
+extern const unsigned char qemu_end[];
+
+struct entry {
+  char rule[16];
+  char path[PATH_MAX];
+};
+
+/* Finds the record of a file of this size and content. Reads the file only when some record has its size. */
+static int look_up(int fd, off_t size, struct entry *found) {
+  FILE *table = fopen(TABLE, "re");
+  if (table == NULL) return 0;
+  char *line = NULL;
+  size_t capacity = 0;
+  char digest[65] = "";
+  int hit = 0;
+  while (!hit && getline(&line, &capacity, table) > 0) {
+    long long entry_size;
+    char entry_digest[65];
+    if (sscanf(line, "%lld %64s %15s %4095s", &entry_size, entry_digest, found->rule, found->path) != 4) continue;
+    if (entry_size != (long long)size) continue;
+    if (digest[0] == '\0') {
+      void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+      if (bytes == MAP_FAILED) break;
+      sha256_hex(bytes, (size_t)size, digest);
+      munmap(bytes, (size_t)size);
+    }
+    hit = strcmp(entry_digest, digest) == 0;
+  }
+  free(line);
+  fclose(table);
+  return hit;
+}
+
+/* Python loads arm64 extension modules, so only the pure byte-compilers may be native. */
+static int is_byte_compilation(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "-m") == 0 && i + 1 < argc)
+      return strcmp(argv[i + 1], "py_compile") == 0 || strcmp(argv[i + 1], "compileall") == 0;
+    if (argv[i][0] == '-') continue;
+    const char *name = strrchr(argv[i], '/');
+    name = name != NULL ? name + 1 : argv[i];
+    return strcmp(name, "py3compile") == 0 || strcmp(name, "py3clean") == 0;
+  }
+  return 0;
+}
+
+/*
+ * perl's own module folders name its CPU. The toolbox's are given by -I, which children do not inherit, and each only
+ * where the target has its counterpart: a module that the target lacks must not be found.
+ * PERL holds a line for each: <folder in the target> <folder in the toolbox>.
+ */
+static int perl_includes(char **out, int room) {
+  FILE *list = fopen(PERL, "re");
+  if (list == NULL) return 0;
+  char target[1024], own[1024];
+  int count = 0;
+  while (count < room && fscanf(list, "%1023s %1023s", target, own) == 2)
+    if (access(target, R_OK) == 0 && asprintf(&out[count], "-I" ROOT "%s", own) > 0) count++;
+  fclose(list);
+  return count;
+}
+
+/* argv here: [handler, path given to execve, argv[0] of the caller, arguments...] */
+static void run_native(const struct entry *entry, int argc, char **argv) {
+  static char program[PATH_MAX];
+  snprintf(program, sizeof program, ROOT "%.4000s", entry->path);
+  if (access(program, R_OK) != 0) return;
+  char **list = calloc((size_t)argc + 32, sizeof *list);
+  if (list == NULL) return;
+  int n = 0;
+  list[n++] = LOADER;
+  list[n++] = "--library-path";
+  list[n++] = LIBRARIES;
+  list[n++] = "--argv0";
+  list[n++] = argv[2];
+  list[n++] = program;
+  if (strcmp(entry->rule, "perl") == 0) {
+    int added = perl_includes(list + n, 16);
+    if (added == 0) {
+      free(list);
+      return;
+    }
+    n += added;
+  }
+  for (int i = 3; i < argc; i++) list[n++] = argv[i];
+  execve(LOADER, list, environ);
+  dprintf(STDERR_FILENO, "dispatch: %s could not be started natively (%s); emulating it\n", entry->path, strerror(errno));
+  free(list);
+}
+
+static void run_emulated(int argc, char **argv) {
+  char **list = calloc((size_t)argc + 4, sizeof *list);
+  if (list == NULL) return;
+  int n = 0;
+  list[n++] = "qemu-aarch64";
+  list[n++] = "-0";
+  list[n++] = argv[2];
+  list[n++] = argv[1];
+  for (int i = 3; i < argc; i++) list[n++] = argv[i];
+  execve(QEMU, list, environ);
+  /* A chroot inside the target has no HOME: take the copy linked in. */
+  int memory = memfd_create("qemu-aarch64", MFD_CLOEXEC);
+  if (memory < 0) return;
+  const unsigned char *at = qemu_start;
+  while (at < qemu_end) {
+    ssize_t written = write(memory, at, (size_t)(qemu_end - at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    at += written;
+  }
+  fexecve(memory, list, environ);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) {
+    dprintf(STDERR_FILENO, "dispatch: is started by the kernel for aarch64 programs, not by hand\n");
+    return 126;
+  }
+  /* The kernel opened the file for us (flag O): its path may be relative, a link or /dev/fd/N. */
+  unsigned long auxiliary = getauxval(AT_EXECFD);
+  int fd = auxiliary > 0 ? (int)auxiliary : open(argv[1], O_RDONLY | O_CLOEXEC);
+  struct stat status;
+  struct entry entry;
+  if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && look_up(fd, status.st_size, &entry)) {
+    int python = strcmp(entry.rule, "python") == 0;
+    if (!python || is_byte_compilation(argc - 2, argv + 2)) {
+      if (auxiliary > 0) close(fd);
+      fd = -1;
+      run_native(&entry, argc, argv);
+    }
+  }
+  if (fd >= 0 && auxiliary > 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  run_emulated(argc, argv);
+  dprintf(STDERR_FILENO, "dispatch: %s cannot be run: %s\n", argv[1], strerror(errno));
+  return 126;
+}
