@@ -12,8 +12,8 @@
  * is its own result.
  *
  * Table format, text, one record a line, sorted by nothing:
- *   <size> <sha256> <rule> <path of the native copy below HOME/root>
- * rule: always | perl | python (byte-compilation only).
+ *   <size> <sha256> <rule> <path of the native copy below HOME>
+ * rule: native | perl | python (byte-compilation only).
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -108,7 +108,7 @@ static int perl_includes(char **out, int room) {
 /* argv here: [handler, path given to execve, argv[0] of the caller, arguments...] */
 static void run_native(const struct entry *entry, int argc, char **argv) {
   static char program[PATH_MAX];
-  snprintf(program, sizeof program, ROOT "%.4000s", entry->path);
+  snprintf(program, sizeof program, HOME "/%.4000s", entry->path);
   if (access(program, R_OK) != 0) return;
   char **list = calloc((size_t)argc + 32, sizeof *list);
   if (list == NULL) return;
