@@ -1,0 +1,89 @@
+import { absent, built, file, run, scan, symlink, text, words } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+const needed = words(`
+  systemd-sysv dbus udev kmod login passwd procps libpam-systemd
+  linux-image-arm64 raspi-firmware initramfs-tools zstd
+  apt debian-archive-keyring ca-certificates tzdata
+  iproute2 iputils-ping python3 less nano
+`);
+
+/** What Raspberry Pi OS Lite brings along, and an intruder would thank us for. */
+const tools = words(`
+  build-essential gcc g++ make gdb strace binutils tcpdump nmap netcat-openbsd netcat-traditional inetutils-telnet
+  rpi-update popularity-contest
+`);
+
+export const baseSystem = defineStage({
+  name: 'base-system',
+  title: 'Lay the base system',
+  about:
+    'The packages that make a Raspberry Pi boot and be administered, and nothing to build or debug programs with. Nothing in the image may belong to one device: identity is made on first boot. Add packages with `packages`.',
+  guide: {
+    1: built(
+      'Built from the newest locked packages; `lock` refreshes them, and devices update by themselves (item 2).',
+    ),
+    60: built('All that runs is a Debian package, the Python libraries too, so item 2 keeps all of it up to date.'),
+  },
+
+  options: Type.Object(
+    {
+      hostname: Type.String({
+        pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+        default: 'amslpr',
+        description: 'Host name until the site file gives another one.',
+      }),
+      packages: Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9+.-]+$' }), {
+        default: [],
+        description: 'Further Debian packages to install.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute({ hostname, packages }, { overlay }) {
+    return {
+      packages: [...needed, ...packages],
+      purge: tools,
+      files: [
+        // systemd's first boot would otherwise enable every unit that no preset names, disabled ones too.
+        overlay('/etc/systemd/system-preset/00-amslpr.preset'),
+        // An empty file would mean "not the first boot".
+        text('/etc/machine-id', 'uninitialized\n', '0444'),
+        text('/etc/hostname', `${hostname}\n`),
+        text('/etc/locale.conf', 'LANG=C.UTF-8\n'),
+        overlay('/etc/hosts', { data: { hostname } }),
+        symlink('/etc/localtime', '/usr/share/zoneinfo/Etc/UTC'),
+      ],
+      checks: {
+        'machine-id': file('Every device makes its own machine-id', '/etc/machine-id', {
+          matches: /^uninitialized\n?$/,
+        }),
+        presets: file('The first boot enables nothing', '/etc/systemd/system-preset/00-amslpr.preset', {
+          matches: /^disable \*$/m,
+        }),
+        'no-compiler': absent('No compiler is in the image', [
+          '/usr/bin/gcc',
+          '/usr/bin/cc',
+          '/usr/bin/make',
+          '/usr/bin/ld',
+        ]),
+        'no-debugger': absent('No debugger is in the image', ['/usr/bin/gdb', '/usr/bin/strace', '/usr/bin/tcpdump']),
+        'no-rpi-update': absent('No way around signed packages', '/usr/bin/rpi-update', {
+          guide: [1],
+          why: 'rpi-update installs unreleased firmware without checking a signature.',
+        }),
+        leftovers: scan('Nothing of the build, nothing that one device should own', 'leftovers'),
+        leaks: scan("None of AMSLPR's published keys or accounts", 'known-leaks', { guide: [37] }),
+        passwords: scan('No account has a password that can be used', 'default-passwords', { guide: [15] }),
+        accounts: scan('Account files agree, and only root has uid 0', 'passwd-consistency'),
+        cpu: scan('Every program is for this CPU', 'foreign-elf'),
+        owners: scan('Every file has an owner with a name', 'file-owners'),
+        writable: scan('Nothing is writable by everybody', 'world-writable'),
+        packaged: scan('Every packaged file is as its package made it', 'package-files', { guide: [1] }),
+        failed: run('No unit has failed', 'systemctl --failed --no-legend --plain', { matches: /^\s*$/ }),
+        clock: run('The clock is past the day of the build', 'date -u +%Y', { matches: /^20(2[6-9]|[3-9][0-9])$/m }),
+      },
+    };
+  },
+});

@@ -1,0 +1,93 @@
+import { built, file, run, runBook, text, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+import { rulesFile } from '../src/core/ufw.ts';
+
+export const firewall = defineStage({
+  name: 'firewall',
+  title: 'Close all ports but ours (ufw)',
+  about:
+    'ufw refuses everything that comes in but the ports that stages open (SSH, HTTP, HTTPS), for IPv4 and IPv6 alike, and forwards nothing. The rules are written as ufw itself writes them, so `ufw` on the device goes on from there. Stages open ports with `openPorts`.',
+  guide: {
+    3: built(
+      'ufw with the rules of the guide; SSH is limited to six connections in thirty seconds. `ufw enable` cannot run in a build, so its files are written.',
+    ),
+    36: runBook('cameras', 'The rules that keep cameras to themselves; forwarding is off already.'),
+  },
+
+  options: Type.Object(
+    {
+      logging: Type.Union([Type.Literal('off'), Type.Literal('low')], {
+        default: 'low',
+        description: 'Whether refused packets are logged, three a minute.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute(_options, { overlay }) {
+    return {
+      packages: ['ufw', 'iptables'],
+      files: [overlay('/etc/systemd/system/ufw.service.d/10-amslpr.conf')],
+      units: { 'ufw.service': 'enabled' },
+      checks: {
+        starts: unit('The firewall starts at boot', 'ufw.service', 'enabled', { guide: [3] }),
+        enabled: file('ufw is switched on', '/etc/ufw/ufw.conf', { guide: [3], matches: /^ENABLED=yes$/m }),
+        policies: file('What no rule names is refused', '/etc/default/ufw', {
+          guide: [3],
+          matches: [
+            /^IPV6=yes$/m,
+            /^DEFAULT_INPUT_POLICY="DROP"$/m,
+            /^DEFAULT_OUTPUT_POLICY="ACCEPT"$/m,
+            /^DEFAULT_FORWARD_POLICY="DROP"$/m,
+          ],
+        }),
+        active: run('ufw is active: refuse in, allow out, forward nothing', 'ufw status verbose', {
+          guide: [3, 36],
+          matches: [
+            /^Status: active$/m,
+            /^Default: deny \(incoming\), allow \(outgoing\), (deny|disabled) \(routed\)$/m,
+          ],
+        }),
+        backend: run('ufw and fail2ban use one backend, nf_tables', 'iptables --version', { matches: /nf_tables/ }),
+        loaded: run('The kernel has the rules, for IPv4 and IPv6', 'nft list ruleset', {
+          guide: [3],
+          matches: [/chain ufw-user-input/, /chain ufw6-user-input/],
+        }),
+        'no-forward': run('The device forwards nothing', 'sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding', {
+          guide: [36],
+          matches: /^0\n0\n?$/,
+        }),
+      },
+    };
+  },
+
+  collect({ openPorts }, { logging }) {
+    const ports = [...openPorts].sort((a, b) => a.port - b.port);
+    const opened = (end: string) =>
+      ports.map(
+        ({ port, protocol, action }) =>
+          new RegExp(`^${port}/${protocol}${end} +${action === 'limit' ? 'LIMIT' : 'ALLOW'} IN`, 'm'),
+      );
+    return {
+      files: [
+        text('/etc/ufw/ufw.conf', `ENABLED=yes\nLOGLEVEL=${logging}\n`),
+        text('/etc/ufw/user.rules', rulesFile(4, ports, logging), '0640'),
+        text('/etc/ufw/user6.rules', rulesFile(6, ports, logging), '0640'),
+      ],
+      checks: {
+        ports: run('Just our ports are open', 'ufw status verbose', {
+          guide: [3],
+          matches: [...opened(''), ...opened(' \\(v6\\)')],
+        }),
+        rules: file('Every rule of the file is one of ours', '/etc/ufw/user.rules', {
+          guide: [3],
+          mode: '0640',
+          owner: 'root:root',
+          matches: ports.map(
+            ({ port, protocol, action }) => new RegExp(`^### tuple ### ${action} ${protocol} ${port} `, 'm'),
+          ),
+        }),
+      },
+    };
+  },
+});

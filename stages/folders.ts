@@ -1,0 +1,100 @@
+import { built, directory, folder, run } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+const open = { when: 'data-open' } as const;
+/** "750 amslpr:amslpr" of a path, on the booted device. */
+const stat = (path: string) => `stat --format=%a:%U:%G ${path}`;
+
+export const folders = defineStage({
+  name: 'folders',
+  title: 'Make the folders and the account of AMSLPR',
+  about:
+    'The application runs as `amslpr`, an account that cannot log in. Code and configuration belong to root and are read-only for it; what it writes lives on the encrypted data partition. Each folder has the permissions that the guide is after, which are not always the ones in its text.',
+  guide: {
+    7: built('The code in /opt/amslpr belongs to root and the application cannot write there.'),
+    8: built('/etc/amslpr belongs to root; the group may enter, so that the application can read its configuration.'),
+    9: built('Folders 755 and files 644: `chmod -R 755` would make every data file executable.'),
+    10: built(
+      'config.json is 640 and root:amslpr: owned by root:root, as in the text, the application could not read it.',
+    ),
+    11: built('The folder with the TLS key is 700 and on the encrypted data partition.'),
+    12: built('The TLS key is made on the device with mode 600; the image holds none.'),
+    13: built(
+      'The log folder is 750 and its files 640: `chmod -R 640` on the folder would lock everybody out of it, its owner too.',
+    ),
+    26: built('The database is 640 in a folder that only the application and root can enter.'),
+    27: built(
+      'The database belongs to the application: it could not write one that belongs to root, nor make a journal next to it.',
+    ),
+  },
+  needs: ['data'],
+
+  options: Type.Object({}, { additionalProperties: false }),
+
+  contribute() {
+    return {
+      accounts: [{ name: 'amslpr', uid: 950, description: 'AMSLPR application', home: '/var/lib/amslpr' }],
+      files: [
+        folder('/opt/amslpr'),
+        folder('/opt/amslpr/releases'),
+        folder('/etc/amslpr', '0750', 'root:amslpr'),
+        folder('/usr/lib/amslpr'),
+        folder('/usr/share/amslpr'),
+      ],
+      dataBinds: [
+        { path: '/var/lib/amslpr', name: 'amslpr', mode: '0750', owner: 'amslpr:amslpr' },
+        { path: '/var/log/amslpr', name: 'log-amslpr', mode: '0750', owner: 'amslpr:adm' },
+        { path: '/etc/amslpr/secrets', name: 'secrets', mode: '0700', owner: 'root:root' },
+      ],
+      checks: {
+        code: directory('The folder of the code belongs to root', '/opt/amslpr', {
+          mode: '0755',
+          owner: 'root:root',
+          guide: [7, 9],
+        }),
+        settings: directory('Only root and the application enter /etc/amslpr', '/etc/amslpr', {
+          mode: '0750',
+          owner: 'root:amslpr',
+          guide: [8],
+        }),
+        'code-read-only': run(
+          'The application cannot write its own code',
+          'setpriv --reuid=amslpr --regid=amslpr --clear-groups find /opt/amslpr -writable -not -type l',
+          {
+            lacks: /\S/,
+            guide: [7],
+          },
+        ),
+        state: run('Only the application enters its data', stat('/var/lib/amslpr'), {
+          ...open,
+          matches: /^750:amslpr:amslpr$/m,
+          guide: [26, 27],
+        }),
+        database: run('The database is for the application only', stat('/var/lib/amslpr/data/amslpr.db'), {
+          ...open,
+          matches: /^640:amslpr:amslpr$/m,
+          guide: [26, 27],
+          why: 'The guide wants root:root. SQLite writes the file and a journal beside it, so both the file and its folder have to belong to the application.',
+        }),
+        logs: run('The log folder can be entered by its owner and read by adm', stat('/var/log/amslpr'), {
+          ...open,
+          matches: /^750:amslpr:adm$/m,
+          guide: [13],
+          why: 'The guide\'s `chmod -R 640` takes the "x" from the folder, after which nobody can open or make a log.',
+        }),
+        'log-files': run('No log can be read by everybody', 'find /var/log/amslpr -type f -perm /037', {
+          ...open,
+          lacks: /\S/,
+          guide: [13],
+        }),
+        secrets: run('Only root enters the secrets', stat('/etc/amslpr/secrets'), {
+          ...open,
+          matches: /^700:root:root$/m,
+        }),
+        account: run('The account of the application cannot log in', 'getent passwd amslpr', {
+          matches: /^amslpr:x:950:950:[^:]*:\/var\/lib\/amslpr:\/usr\/sbin\/nologin$/m,
+        }),
+      },
+    };
+  },
+});

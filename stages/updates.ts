@@ -1,0 +1,74 @@
+import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+export const updates = defineStage({
+  name: 'updates',
+  title: 'Install security updates by itself',
+  about:
+    'unattended-upgrades installs everything from Debian, Debian security and the Raspberry Pi archive every day, restarts the services that need it, and reboots for a new kernel at a minute of its own within the reboot window. Change the window with `rebootTime` and `rebootWindowMinutes`.',
+  guide: {
+    2: built('unattended-upgrades, with a drop-in that adds the Raspberry Pi archive and reboots within a window.'),
+    61: runBook('maintenance', 'Which announcements to read, and what to do when one concerns the device.'),
+  },
+
+  options: Type.Object(
+    {
+      automaticReboot: Type.Boolean({
+        default: true,
+        description: 'Reboot when an update needs it. Without it a new kernel waits for a person.',
+      }),
+      rebootTime: Type.String({
+        pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+        default: '03:30',
+        description: 'Start of the reboot window in device time, "HH:MM". The backup runs at 02:00.',
+      }),
+      rebootWindowMinutes: Type.Integer({
+        minimum: 1,
+        maximum: 720,
+        default: 60,
+        description:
+          'Length of the window. Each device keeps to one minute of it, so that a fleet does not go down at once.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute({ automaticReboot, rebootTime, rebootWindowMinutes }, { overlay }) {
+    return {
+      packages: ['unattended-upgrades', 'needrestart', 'apt-utils'],
+      files: [
+        overlay('/etc/apt/apt.conf.d/52amslpr-updates', { data: { automaticReboot, rebootTime } }),
+        overlay('/etc/needrestart/conf.d/50-amslpr.conf'),
+        overlay('/usr/lib/amslpr/reboot-minute', { mode: '0755' }),
+        overlay('/etc/systemd/system/amslpr-reboot-minute.service', { data: { rebootTime, rebootWindowMinutes } }),
+      ],
+      units: {
+        'apt-daily.timer': 'enabled',
+        'apt-daily-upgrade.timer': 'enabled',
+        'unattended-upgrades.service': 'enabled',
+        'amslpr-reboot-minute.service': 'enabled',
+      },
+      checks: {
+        origins: file('Updates of Debian security and Raspberry Pi are taken', '/etc/apt/apt.conf.d/52amslpr-updates', {
+          guide: [2],
+          matches: [/label=Debian-Security/, /origin=Raspberry Pi Foundation/, /Periodic::Unattended-Upgrade "1"/],
+          why: "Debian's own list leaves out the Raspberry Pi archive: its kernel and firmware would never be updated.",
+        }),
+        daily: unit('Updates are installed daily', 'apt-daily-upgrade.timer', 'enabled', { guide: [2] }),
+        lists: unit('Package lists are fetched daily', 'apt-daily.timer', 'enabled', { guide: [2] }),
+        effective: run("apt's effective configuration is ours", 'apt-config dump --no-empty Unattended-Upgrade', {
+          guide: [2],
+          matches: [/"origin=Raspberry Pi Foundation/, new RegExp(`Automatic-Reboot "${automaticReboot}"`)],
+        }),
+        allowed: run('unattended-upgrade runs and allows Debian security', 'unattended-upgrade --dry-run --debug', {
+          guide: [1, 2],
+          matches: /Allowed origins are: .*label=Debian-Security/,
+        }),
+        'own-minute': run('The device has its own reboot minute', 'cat /etc/apt/apt.conf.d/53amslpr-reboot-minute', {
+          guide: [2],
+          matches: /^Unattended-Upgrade::Automatic-Reboot-Time "([01][0-9]|2[0-3]):[0-5][0-9]";$/m,
+        }),
+      },
+    };
+  },
+});
