@@ -40,6 +40,11 @@ export interface Plan {
   readonly accounts: readonly Account[];
   readonly groups: readonly Group[];
   readonly units: Readonly<Record<string, UnitState>>;
+  /**
+   * For information: the boot-files stage has put these into files of the plan already (/etc/default/raspi-firmware,
+   * raspi-extra-cmdline and raspi-firmware-custom), from which raspi-firmware's own hook writes cmdline.txt and
+   * config.txt, at build as at every later kernel upgrade. The engine runs that hook and writes neither file itself.
+   */
   readonly cmdline: readonly string[];
   readonly configTxt: readonly string[];
   readonly statOverrides: Readonly<Record<AbsPath, { mode: Mode; owner: Owner }>>;

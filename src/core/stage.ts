@@ -42,7 +42,9 @@ export interface SourceFile {
 }
 
 /** What all stages contributed, for the few stages whose files are made of everybody's data. */
-export type Collected = Required<Pick<Contribution, 'openPorts' | 'dataBinds' | 'plainSecrets'>>;
+export type Collected = Required<
+  Pick<Contribution, 'openPorts' | 'dataBinds' | 'plainSecrets' | 'cmdline' | 'configTxt'>
+>;
 
 /** One topic of the guide. */
 export interface Stage<S extends TObject = TObject> {
