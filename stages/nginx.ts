@@ -1,0 +1,204 @@
+import { built, file, folder, link, run, symlink, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+const open = { when: 'data-open' } as const;
+const site = '/etc/nginx/sites-available/amslpr';
+const headers = '/etc/nginx/snippets/amslpr-headers.conf';
+const tls = '/etc/nginx/snippets/amslpr-tls.conf';
+const curl = 'curl --silent --insecure --max-time 20 --output /dev/null --dump-header -';
+
+const cdn = 'https://cdn.jsdelivr.net https://code.jquery.com https://vjs.zencdn.net';
+const sources = { self: "'self'", inline: "'self' 'unsafe-inline'", cdn: `'self' 'unsafe-inline' ${cdn}` };
+const csp = (from: keyof typeof sources) =>
+  `default-src 'self'; script-src ${sources[from]}; style-src ${sources[from]}; img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; font-src 'self' data:${from === 'cdn' ? ` ${cdn}` : ''}; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'`;
+
+export const nginx = defineStage({
+  name: 'nginx',
+  title: 'Put nginx with TLS in front of the application',
+  about:
+    'nginx is the only program that the network reaches over HTTP: it speaks TLS, sends each security header once, slows down whoever asks too often, and passes the rest to a Unix socket. Requests for a host name that is not the device’s get no answer. The limits, the policy for scripts and HSTS preloading are options.',
+  guide: {
+    20: built('nginx sends it, on every answer.'),
+    21: built('nginx sends it, and frame-ancestors says the same.'),
+    22: built('nginx sends 0: the filter is gone from browsers, and `1; mode=block` could be used against a page.'),
+    23: built('nginx sends it with `always`, so that error pages have it too.'),
+    24: built('nginx sends the policy of the guide, with pictures as data: and no plug-ins added; see `scripts`.'),
+    25: built(
+      'nginx limits requests to 100 a minute for each client: the settings in config.json are read by no code.',
+    ),
+    40: built('nginx is the reverse proxy, for a Unix socket; the package’s default site is closed.'),
+    41: built('As in the guide.'),
+    42: built('As in the guide.'),
+    43: built('As in the guide; they govern TLS 1.2, and TLS 1.3 prefers a post-quantum key exchange.'),
+    44: built('As in the guide.'),
+    45: built(
+      '31536000 seconds, as item 23 says: two values contradict. `hstsPreload` sends 63072000 with preload, which commits a whole public domain and so is no default.',
+    ),
+    46: built(
+      'Off unless `staplingResolver` is given: certificates of the device and of Let’s Encrypt name no OCSP responder, and stapling needs a DNS server that the guide leaves out.',
+    ),
+  },
+  needs: ['folders', 'application', 'tls'],
+
+  options: Type.Object(
+    {
+      requestsPerMinute: Type.Integer({
+        minimum: 10,
+        maximum: 6000,
+        default: 100,
+        description: 'Requests of one client.',
+      }),
+      burst: Type.Integer({ minimum: 1, maximum: 500, default: 50, description: 'Requests above that rate at once.' }),
+      loginsPerMinute: Type.Integer({
+        minimum: 1,
+        maximum: 60,
+        default: 5,
+        description: 'Passwords that one client may try.',
+      }),
+      loginBurst: Type.Integer({
+        minimum: 1,
+        maximum: 20,
+        default: 5,
+        description: 'Tries above that rate at once.',
+      }),
+      maxBodyMb: Type.Integer({ minimum: 1, maximum: 256, default: 16, description: 'Largest upload in MB.' }),
+      scripts: Type.Union([Type.Literal('self'), Type.Literal('inline'), Type.Literal('cdn')], {
+        default: 'inline',
+        description:
+          'Scripts and styles that pages may use: files of the device, also those within a page (as in the guide), or also from the three CDNs that pages of AMSLPR load.',
+      }),
+      hstsPreload: Type.Boolean({
+        default: false,
+        description: 'Two years and preload. Only with a public certificate and name.',
+      }),
+      staplingResolver: Type.Optional(
+        Type.String({
+          pattern: '^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}$',
+          description: 'IPv4 address of a DNS server: staple OCSP answers, for a CA that has a responder.',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute(options, { overlay }) {
+    const { requestsPerMinute, burst, loginsPerMinute, loginBurst, maxBodyMb, scripts, hstsPreload } = options;
+    const hsts = hstsPreload ? 'max-age=63072000; includeSubDomains; preload' : 'max-age=31536000; includeSubDomains';
+    return {
+      packages: ['nginx', 'curl'],
+      files: [
+        overlay('/etc/nginx/conf.d/amslpr.conf', { data: { requestsPerMinute, loginsPerMinute } }),
+        overlay(tls, { data: { staplingResolver: options.staplingResolver ?? '' } }),
+        overlay(headers, { data: { hsts, csp: csp(scripts) } }),
+        overlay('/etc/nginx/snippets/amslpr-proxy.conf'),
+        overlay('/etc/nginx/sites-available/amslpr-closed'),
+        overlay(site, { data: { burst, loginBurst, maxBodyMb } }),
+        symlink('/etc/nginx/sites-enabled/amslpr', '../sites-available/amslpr'),
+        // The package makes this link once, when it is installed; ours takes its place and no conffile is touched.
+        symlink('/etc/nginx/sites-enabled/default', '../sites-available/amslpr-closed'),
+        overlay('/etc/systemd/system/nginx.service.d/10-amslpr.conf'),
+        overlay('/etc/systemd/system/amslpr-data.target.d/50-nginx.conf'),
+        folder('/usr/share/amslpr/www'),
+        overlay('/usr/share/amslpr/www/unavailable.html'),
+      ],
+      // Not at boot: amslpr-data.target starts it when the key can be read.
+      units: { 'nginx.service': 'disabled' },
+      dataBinds: [{ path: '/var/log/nginx', name: 'log-nginx', mode: '0755', owner: 'root:adm' }],
+      openPorts: [
+        { port: 80, protocol: 'tcp', action: 'allow', comment: 'HTTP, only to redirect' },
+        { port: 443, protocol: 'tcp', action: 'allow', comment: 'HTTPS' },
+      ],
+      checks: {
+        protocols: file('Only TLS 1.2 and 1.3 are spoken', tls, {
+          guide: [18, 41],
+          matches: /^ssl_protocols TLSv1\.2 TLSv1\.3;$/m,
+        }),
+        ciphers: file('The ciphers are the six of the guide', tls, {
+          guide: [42, 43],
+          matches: [
+            /^ssl_prefer_server_ciphers on;$/m,
+            /^ssl_ciphers '(ECDHE-(ECDSA|RSA)-(AES256-GCM-SHA384|CHACHA20-POLY1305|AES128-GCM-SHA256):?){6}';$/m,
+          ],
+        }),
+        sessions: file('Sessions are kept on the server, without tickets', tls, {
+          guide: [44],
+          matches: [
+            /^ssl_session_tickets off;$/m,
+            /^ssl_session_timeout 1d;$/m,
+            /^ssl_session_cache shared:SSL:10m;$/m,
+          ],
+        }),
+        stapling: file('Stapling is on only with a resolver', tls, {
+          guide: [46],
+          ...(options.staplingResolver ? { matches: /^resolver /m } : { lacks: /ssl_stapling/ }),
+          why: 'With a certificate that names no OCSP responder nginx would only warn at every start.',
+        }),
+        policy: file('Every header is sent on errors too', headers, {
+          guide: [20, 21, 22, 23, 24, 45],
+          matches: /^add_header Strict-Transport-Security "max-age=\d+; includeSubDomains/m,
+          lacks: /^add_header (?!.* always;$)/m,
+        }),
+        'closed-site': link(
+          'Unknown host names get no answer',
+          '/etc/nginx/sites-enabled/default',
+          '../sites-available/amslpr-closed',
+          { guide: [40] },
+        ),
+        'our-site': link('Our site is on', '/etc/nginx/sites-enabled/amslpr', '../sites-available/amslpr', {
+          guide: [40],
+        }),
+        limits: file('Requests are limited', '/etc/nginx/conf.d/amslpr.conf', {
+          guide: [25],
+          matches: [new RegExp(`rate=${requestsPerMinute}r/m;`), /^limit_req_status 429;$/m],
+        }),
+        'not-at-boot': unit('nginx waits for the encrypted data', 'nginx.service', 'disabled'),
+        valid: run('nginx finds no fault in its configuration', 'nginx -t', {
+          ...open,
+          guide: [40, 46],
+          matches: /test is successful/,
+          lacks: /\[(warn|emerg|alert|crit)\]/,
+        }),
+        serves: run('The application answers through nginx', `${curl} https://127.0.0.1/login`, {
+          ...open,
+          guide: [40],
+          matches: /^HTTP\/\S+ 200/,
+        }),
+        redirect: run('HTTP leads to HTTPS', `${curl} http://127.0.0.1/`, {
+          ...open,
+          guide: [17],
+          matches: [/^HTTP\/1\.1 301/, /^Location: https:\/\/127\.0\.0\.1\//m],
+        }),
+        stranger: run(
+          'A host name that is not ours gets no answer',
+          `${curl} --header Host:stranger.invalid https://127.0.0.1/`,
+          { ...open, guide: [40], exit: 52, lacks: /HTTP/ },
+        ),
+        'headers-sent': run(
+          'Each security header is sent once, on errors too',
+          `${curl} https://127.0.0.1/no-such-page`,
+          {
+            ...open,
+            guide: [20, 21, 22, 23, 24, 45],
+            matches: [
+              /^x-content-type-options: nosniff\r?$/im,
+              /^x-frame-options: SAMEORIGIN\r?$/im,
+              /^x-xss-protection: 0\r?$/im,
+              /^strict-transport-security: max-age=/im,
+              /^content-security-policy: default-src 'self'/im,
+            ],
+            lacks:
+              /^(x-content-type-options|x-frame-options|x-xss-protection|strict-transport-security|content-security-policy):[\s\S]*^\1:/im,
+          },
+        ),
+        'no-version': run('nginx does not tell its version', `${curl} https://127.0.0.1/no-such-page`, {
+          ...open,
+          lacks: /^server: nginx\//im,
+          matches: /^server: nginx\r?$/im,
+        }),
+        sandbox: run('nginx is locked in', 'systemd-analyze security --no-pager --threshold=25 nginx.service', {
+          matches: /Overall exposure level for nginx\.service/,
+        }),
+      },
+    };
+  },
+});
