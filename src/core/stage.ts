@@ -30,7 +30,13 @@ export interface StageContext {
    * `include` or below it and have no part of their path that matches `exclude`; sorted by path. What of `include` is
    * not there is left out; a missing folder, a link or a special file is a UserError.
    */
-  sourceFiles(folder: string, include: readonly string[], exclude?: RegExp): readonly SourceFile[];
+  sourceFiles(folder: string, include: readonly string[], exclude?: RegExp): SourceFiles;
+}
+
+export interface SourceFiles {
+  readonly files: readonly SourceFile[];
+  /** SHA-256 in hex over the paths and contents of `files`. */
+  readonly digest: string;
 }
 
 export interface SourceFile {

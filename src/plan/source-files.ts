@@ -2,18 +2,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../core/errors.ts';
-import type { SourceFile } from '../core/stage.ts';
+import type { SourceFile, SourceFiles } from '../core/stage.ts';
 
 /**
  * Reads a source folder for `StageContext.sourceFiles`. A relative `folder` is below `root`. Links are refused: what they
  * point to is not what somebody who reads the folder would expect to find in the image.
  */
-export function sourceFiles(
-  root: string,
-  folder: string,
-  include: readonly string[],
-  exclude?: RegExp,
-): readonly SourceFile[] {
+export function sourceFiles(root: string, folder: string, include: readonly string[], exclude?: RegExp): SourceFiles {
   const base = resolve(root, folder);
   if (!statSync(base, { throwIfNoEntry: false })?.isDirectory()) {
     throw new UserError({
@@ -28,7 +23,8 @@ export function sourceFiles(
     if (!wanted || excluded(path)) return;
     found.push({ path, executable, sha256: sha256(readFileSync(`${base}/${path}`)) });
   });
-  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const files = found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { files, digest: sha256(files.map((file) => `${file.sha256}  ${file.path}\n`).join('')) };
 
   function walk(directory: string, prefix: string, visit: (path: string, executable: boolean) => void): void {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
@@ -48,6 +44,6 @@ export function sourceFiles(
   }
 }
 
-function sha256(bytes: Uint8Array): string {
+function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
