@@ -1,3 +1,14 @@
+import { defaultPasswords, passwdConsistency } from './accounts.ts';
+import { cmdline, fstab, partitions } from './boot.ts';
+import { capabilities } from './capabilities.ts';
+import { foreignElf } from './foreign-elf.ts';
+import { knownLeaks } from './known-leaks.ts';
+import { leftovers } from './leftovers.ts';
+import { conffiles, packageFiles } from './packaged.ts';
+import { fileOwners, suid, worldWritable } from './permissions.ts';
+import type { Scan } from './scan.ts';
+import { enabledUnits, unitPrograms } from './units.ts';
+
 /**
  * Every scan that a check of kind `scan` can name, and what it takes in `with`. A path pattern may hold `*` (one path
  * component or a part of one) and `**` (any number of components); all parameters are optional unless said.
@@ -21,4 +32,21 @@
  * | `fstab` | every PARTUUID in fstab is a partition of this image | |
  * | `partitions` | MBR: 1 FAT32, 2 Linux, 3 and 4 empty; 4 MiB alignment; fits the card | `maxBytes`: default 3880000000 (a small 4 GB card) |
  */
-export {};
+export const scans: Readonly<Record<string, Scan>> = {
+  suid,
+  'world-writable': worldWritable,
+  capabilities,
+  'file-owners': fileOwners,
+  'passwd-consistency': passwdConsistency,
+  'default-passwords': defaultPasswords,
+  leftovers,
+  'known-leaks': knownLeaks,
+  'foreign-elf': foreignElf,
+  'package-files': packageFiles,
+  conffiles,
+  'enabled-units': enabledUnits,
+  'unit-programs': unitPrograms,
+  cmdline,
+  fstab,
+  partitions,
+};
