@@ -1,0 +1,107 @@
+import type { Check } from '../../src/core/check.ts';
+import type { AbsPath } from '../../src/core/contribution.ts';
+import { absent, file, link, run, unit } from '../../src/core/shorthand.ts';
+
+const open = { when: 'data-open' } as const;
+const curl = 'curl --silent --insecure --max-time 20';
+
+/** Facts about an installed release; `locked`: the application is used without network and devices. */
+export function applicationChecks(release: AbsPath, { locked }: { locked: boolean }): Readonly<Record<string, Check>> {
+  return {
+    code: file('The code belongs to root and nothing of it is executable', `${release}/**`, {
+      mode: '0644',
+      owner: 'root:root',
+      guide: [7, 9],
+      why: "The guide's `chmod -R 755` makes every file a program, and every secret below readable by everybody.",
+    }),
+    release: file('The release says what it is', `${release}/RELEASE`, {
+      matches: /^sha256: [0-9a-f]{64}$/m,
+      guide: [59],
+    }),
+    current: link('The release is the one that runs', '/opt/amslpr/current', release.slice('/opt/amslpr/'.length)),
+    data: link('Data goes to the encrypted partition', `${release}/data`, '/var/lib/amslpr/data', { guide: [28] }),
+    'data-config': link(
+      'Accounts and keys go to the encrypted partition',
+      `${release}/config`,
+      '/var/lib/amslpr/config',
+      {
+        guide: [37],
+      },
+    ),
+    config: file('The configuration is for root and the application', '/etc/amslpr/config.json', {
+      mode: '0640',
+      owner: 'root:amslpr',
+      guide: [10],
+      why: 'The guide wants root:root, which the application could not read.',
+    }),
+    'no-secrets': absent(
+      'No account, key, session or database came with the code',
+      [
+        '/opt/amslpr/**/users.json',
+        '/opt/amslpr/**/crypto.key',
+        '/opt/amslpr/**/camera_config.json',
+        '/opt/amslpr/**/flask_session',
+        '/opt/amslpr/**/*.db',
+        '/var/lib/amslpr/*',
+      ],
+      { guide: [15, 37], why: 'AMSLPR publishes an admin/admin account and a key with its code.' },
+    ),
+    enabled: unit('The application starts with the data partition', 'amslpr.service', 'enabled'),
+    unit: file('The unit is not root and cannot gain rights', '/etc/systemd/system/amslpr.service', {
+      matches: [/^User=amslpr$/m, /^NoNewPrivileges=yes$/m, /^ProtectSystem=strict$/m, /^CapabilityBoundingSet=$/m],
+    }),
+    active: run('The application runs', 'systemctl is-active amslpr.service', { ...open, matches: /^active$/m }),
+    socket: run(
+      'Only nginx reaches the socket of the application',
+      'stat --format=%a:%U:%G /run/amslpr /run/amslpr/app.sock',
+      {
+        ...open,
+        guide: [40],
+        matches: [/^2750:amslpr:www-data$/m, /^770:amslpr:www-data$/m],
+      },
+    ),
+    'no-port': run('The application listens on no port', 'ss --no-header --tcp --listening --processes', {
+      ...open,
+      guide: [40],
+      lacks: /gunicorn|python/,
+    }),
+    sandbox: run(
+      'The application is locked in',
+      `systemd-analyze security --no-pager --threshold=${locked ? 10 : 30} amslpr.service`,
+      { matches: /Overall exposure level for amslpr\.service/ },
+    ),
+    key: run('The Fernet key is for the application only', 'stat --format=%a:%U:%G /var/lib/amslpr/config/crypto.key', {
+      ...open,
+      guide: [37],
+      matches: /^600:amslpr:amslpr$/m,
+    }),
+    accounts: run('Accounts are for the application only', 'stat --format=%a:%U:%G /var/lib/amslpr/config/users.json', {
+      ...open,
+      guide: [15],
+      matches: /^600:amslpr:amslpr$/m,
+    }),
+    'default-password': run(
+      'admin with the published password cannot log in',
+      '/usr/bin/python3 /usr/lib/amslpr/try_login.py admin admin admin123',
+      { ...open, guide: [15], matches: /^admin: refused\nadmin123: refused$/m },
+    ),
+    'pages-closed': run(
+      'Pages need a log-in',
+      `${curl} --output /dev/null --write-out %{http_code}:%{redirect_url} https://127.0.0.1/vehicles/`,
+      {
+        ...open,
+        matches: /^302:https:\/\/127\.0\.0\.1\/login/,
+      },
+    ),
+    encrypted: run(
+      'The database is on the LUKS partition',
+      'findmnt --noheadings --output SOURCE --target /var/lib/amslpr/data',
+      {
+        ...open,
+        guide: [28],
+        matches: /\/dev\/mapper\/amslpr-data/,
+        why: 'In place of SQLCipher, for which Debian has no Python binding.',
+      },
+    ),
+  };
+}
