@@ -201,7 +201,10 @@ function scanAnswer(check: ScanCheck, { tree }: Facts): Answer {
   try {
     const { looked, problems } = scan(tree, check.with ?? {});
     if (problems.length === 0) return { evidence: looked };
-    return { evidence: `${looked}; ${some(problems)}`, expected: `none of these ${problems.length}` };
+    return {
+      evidence: `${looked}; ${some(problems)}`,
+      expected: `no finding of scan ${check.scan}, not ${problems.length}`,
+    };
   } catch (error) {
     if (!(error instanceof ParameterError)) throw error;
     return { evidence: `the scan was not run: ${error.message}`, expected: 'parameters that the scan knows' };

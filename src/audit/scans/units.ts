@@ -9,7 +9,7 @@ export const enabledUnits: Scan = (tree, parameters) => {
   const allowed = anyPattern(given.strings('allow'));
   const units = readUnits(tree);
   const pulls = units.pulls.filter((pull) => pull.path.startsWith('/etc/'));
-  const problems: string[] = [];
+  const problems = pulls.length === 0 ? ['/etc/systemd/system starts nothing at all'] : [];
   for (const pull of pulls) {
     const { state, evidence } = units.facts(pull.unit);
     if (state === 'missing') problems.push(`${pull.path}: ${evidence}`);
