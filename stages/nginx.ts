@@ -1,11 +1,8 @@
-import { built, file, folder, link, run, symlink, unit } from '../src/core/shorthand.ts';
+import { built, folder, symlink } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { nginxChecks } from './nginx/checks.ts';
 
-const open = { when: 'data-open' } as const;
 const site = '/etc/nginx/sites-available/amslpr';
-const headers = '/etc/nginx/snippets/amslpr-headers.conf';
-const tls = '/etc/nginx/snippets/amslpr-tls.conf';
-const curl = 'curl --silent --insecure --max-time 20 --output /dev/null --dump-header -';
 
 const cdn = 'https://cdn.jsdelivr.net https://code.jquery.com https://vjs.zencdn.net';
 const sources = { self: "'self'", inline: "'self' 'unsafe-inline'", cdn: `'self' 'unsafe-inline' ${cdn}` };
@@ -88,8 +85,8 @@ export const nginx = defineStage({
       packages: ['nginx', 'curl'],
       files: [
         overlay('/etc/nginx/conf.d/amslpr.conf', { data: { requestsPerMinute, loginsPerMinute } }),
-        overlay(tls, { data: { staplingResolver: options.staplingResolver ?? '' } }),
-        overlay(headers, { data: { hsts, csp: csp(scripts) } }),
+        overlay('/etc/nginx/snippets/amslpr-tls.conf', { data: { staplingResolver: options.staplingResolver ?? '' } }),
+        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { hsts, csp: csp(scripts) } }),
         overlay('/etc/nginx/snippets/amslpr-proxy.conf'),
         overlay('/etc/nginx/sites-available/amslpr-closed'),
         overlay(site, { data: { burst, loginBurst, maxBodyMb } }),
@@ -108,97 +105,7 @@ export const nginx = defineStage({
         { port: 80, protocol: 'tcp', action: 'allow', comment: 'HTTP, only to redirect' },
         { port: 443, protocol: 'tcp', action: 'allow', comment: 'HTTPS' },
       ],
-      checks: {
-        protocols: file('Only TLS 1.2 and 1.3 are spoken', tls, {
-          guide: [18, 41],
-          matches: /^ssl_protocols TLSv1\.2 TLSv1\.3;$/m,
-        }),
-        ciphers: file('The ciphers are the six of the guide', tls, {
-          guide: [42, 43],
-          matches: [
-            /^ssl_prefer_server_ciphers on;$/m,
-            /^ssl_ciphers '(ECDHE-(ECDSA|RSA)-(AES256-GCM-SHA384|CHACHA20-POLY1305|AES128-GCM-SHA256):?){6}';$/m,
-          ],
-        }),
-        sessions: file('Sessions are kept on the server, without tickets', tls, {
-          guide: [44],
-          matches: [
-            /^ssl_session_tickets off;$/m,
-            /^ssl_session_timeout 1d;$/m,
-            /^ssl_session_cache shared:SSL:10m;$/m,
-          ],
-        }),
-        stapling: file('Stapling is on only with a resolver', tls, {
-          guide: [46],
-          ...(options.staplingResolver ? { matches: /^resolver /m } : { lacks: /ssl_stapling/ }),
-          why: 'With a certificate that names no OCSP responder nginx would only warn at every start.',
-        }),
-        policy: file('Every header is sent on errors too', headers, {
-          guide: [20, 21, 22, 23, 24, 45],
-          matches: /^add_header Strict-Transport-Security "max-age=\d+; includeSubDomains/m,
-          lacks: /^add_header (?!.* always;$)/m,
-        }),
-        'closed-site': link(
-          'Unknown host names get no answer',
-          '/etc/nginx/sites-enabled/default',
-          '../sites-available/amslpr-closed',
-          { guide: [40] },
-        ),
-        'our-site': link('Our site is on', '/etc/nginx/sites-enabled/amslpr', '../sites-available/amslpr', {
-          guide: [40],
-        }),
-        limits: file('Requests are limited', '/etc/nginx/conf.d/amslpr.conf', {
-          guide: [25],
-          matches: [new RegExp(`rate=${requestsPerMinute}r/m;`), /^limit_req_status 429;$/m],
-        }),
-        'not-at-boot': unit('nginx waits for the encrypted data', 'nginx.service', 'disabled'),
-        valid: run('nginx finds no fault in its configuration', 'nginx -t', {
-          ...open,
-          guide: [40, 46],
-          matches: /test is successful/,
-          lacks: /\[(warn|emerg|alert|crit)\]/,
-        }),
-        serves: run('The application answers through nginx', `${curl} https://127.0.0.1/login`, {
-          ...open,
-          guide: [40],
-          matches: /^HTTP\/\S+ 200/,
-        }),
-        redirect: run('HTTP leads to HTTPS', `${curl} http://127.0.0.1/`, {
-          ...open,
-          guide: [17],
-          matches: [/^HTTP\/1\.1 301/, /^Location: https:\/\/127\.0\.0\.1\//m],
-        }),
-        stranger: run(
-          'A host name that is not ours gets no answer',
-          `${curl} --header Host:stranger.invalid https://127.0.0.1/`,
-          { ...open, guide: [40], exit: 52, lacks: /HTTP/ },
-        ),
-        'headers-sent': run(
-          'Each security header is sent once, on errors too',
-          `${curl} https://127.0.0.1/no-such-page`,
-          {
-            ...open,
-            guide: [20, 21, 22, 23, 24, 45],
-            matches: [
-              /^x-content-type-options: nosniff\r?$/im,
-              /^x-frame-options: SAMEORIGIN\r?$/im,
-              /^x-xss-protection: 0\r?$/im,
-              /^strict-transport-security: max-age=/im,
-              /^content-security-policy: default-src 'self'/im,
-            ],
-            lacks:
-              /^(x-content-type-options|x-frame-options|x-xss-protection|strict-transport-security|content-security-policy):[\s\S]*^\1:/im,
-          },
-        ),
-        'no-version': run('nginx does not tell its version', `${curl} https://127.0.0.1/no-such-page`, {
-          ...open,
-          lacks: /^server: nginx\//im,
-          matches: /^server: nginx\r?$/im,
-        }),
-        sandbox: run('nginx is locked in', 'systemd-analyze security --no-pager --threshold=25 nginx.service', {
-          matches: /Overall exposure level for nginx\.service/,
-        }),
-      },
+      checks: nginxChecks(options),
     };
   },
 });

@@ -1,0 +1,188 @@
+"""Encrypted backups of the application: `amslpr-device backup create | list | verify [NAME] | cat NAME`.
+
+A backup is a gzipped tar (database copy, accounts, keys, configuration, TLS, and manifest.json with sizes, SHA-256 and
+row counts as its last member), encrypted by age to the operator's recipients. Nothing on the device can read it again;
+that it is good is therefore proven before encryption: the copy of the database is made by SQLite, checked, and has the
+rows of the original. A record beside each archive, readable by administrators, says what is in it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from amslpr_device.backup_archive import count_stanzas, write_archive
+from amslpr_device.backup_database import DatabaseError, copy_database
+from amslpr_device.backup_places import (
+    MEBIBYTE,
+    SUFFIX,
+    BackupError,
+    Places,
+    exclusive,
+    is_regular,
+    temporary_folder,
+    write_new,
+)
+
+
+def create(places: Places) -> str:
+    """Makes a backup and returns its name. Leaves earlier ones alone when it fails; removes the oldest when it succeeds."""
+    with exclusive(places):
+        recipients = read_recipients(places.recipients)
+        databases, files = contents(places)
+        require_space(places, databases, files)
+        # Not more than one a second, so the name is new.
+        name = datetime.now(timezone.utc).strftime('amslpr-%Y%m%dT%H%M%SZ')
+        staging = places.backups / '.staging'
+        with temporary_folder(staging):
+            tables = {source.name: copy_database(source, staging / source.name) for source in databases}
+            members = [(f'database/{source.name}', staging / source.name) for source in databases] + files
+            record = write_archive(places, name, members, tables, recipients)
+        write_new(places.backups / f'{name}.json', (json.dumps(record, indent=2) + '\n').encode(), 0o640)
+        prune(places, int(places.options()['retention']))
+    return name
+
+
+def contents(places: Places) -> tuple[list[Path], list[tuple[str, Path]]]:
+    """The databases, and (name in the archive, path) of every other file."""
+    databases = sorted(path for path in (places.state / 'data').glob('*.db') if is_regular(path))
+    if not databases:
+        raise BackupError(f'{places.state}/data holds no database: has the application ever run?')
+    folders = [('state/config', places.state / 'config'), ('tls', places.settings / 'ssl')]
+    if places.options()['images']:
+        folders.append(('state/data/images', places.state / 'data/images'))
+    files = [
+        (name, path)
+        for name, path in (
+            ('settings/config.json', places.settings / 'config.json'),
+            ('state/config.json', places.state / 'config.json'),
+        )
+        if is_regular(path)
+    ]
+    for name, folder in folders:
+        files += [(f'{name}/{path.name}', path) for path in sorted(folder.glob('*')) if is_regular(path)]
+    if 'state/config/users.json' not in dict(files):
+        raise BackupError(f'{places.state}/config/users.json is missing: a backup without accounts is of no use')
+    return databases, files
+
+
+def require_space(places: Places, databases: list[Path], files: list[tuple[str, Path]]) -> None:
+    """Refuses when the backup could fill the partition on which the application writes too."""
+    copied = sum(path.stat().st_size for path in databases)
+    needed = 2 * copied + sum(path.stat().st_size for _, path in files)
+    disk = os.statvfs(places.backups)
+    free, reserve = disk.f_bavail * disk.f_frsize, max(64 * MEBIBYTE, disk.f_blocks * disk.f_frsize // 20)
+    if free < needed + reserve:
+        raise BackupError(
+            f'{places.backups} has {free // MEBIBYTE} MiB free; this backup may need {needed // MEBIBYTE} MiB, and '
+            f'{reserve // MEBIBYTE} MiB stay free for the application. Remove old backups or lower backup.retention'
+        )
+
+
+def read_recipients(path: Path) -> list[str]:
+    """The recipients, one a line; comments start with #."""
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        lines = []
+    recipients = [line for line in lines if line and not line.startswith('#')]
+    if not recipients:
+        raise BackupError(f'{path} names no age recipient: nobody could read the backup')
+    return recipients
+
+
+def records(places: Places) -> list[dict[str, Any]]:
+    """Records of all archives that are there, oldest first."""
+    found = [json.loads(path.read_text()) for path in sorted(places.backups.glob('amslpr-*.json'))]
+    return [record for record in found if (places.backups / (record['name'] + SUFFIX)).exists()]
+
+
+def verify(places: Places, name: str) -> str:
+    """What is wrong with an archive, or an empty text: whether it is still, byte for byte, the one that was made."""
+    record = json.loads((places.backups / f'{name}.json').read_text())
+    try:
+        with (places.backups / (name + SUFFIX)).open('rb') as archive:
+            if count_stanzas(archive) != record['recipients']:
+                return 'its recipients have changed'
+            archive.seek(0)
+            found = hashlib.file_digest(archive, 'sha256').hexdigest()
+    except FileNotFoundError:
+        return 'it is gone'
+    return '' if found == record['sha256'] else 'its content has changed'
+
+
+def prune(places: Places, retention: int) -> None:
+    """Removes what is older than the newest `retention` archives."""
+    names = sorted(path.name.removesuffix(SUFFIX) for path in places.backups.glob(f'amslpr-*{SUFFIX}'))
+    for name in names[:-retention]:
+        (places.backups / (name + SUFFIX)).unlink(missing_ok=True)
+        (places.backups / f'{name}.json').unlink(missing_ok=True)
+
+
+def main(argv: list[str], places: Places | None = None) -> int:
+    """Answers `backup …` and `restore …` of amslpr-device; returns the exit code: 0, or 1 with a reason on stderr."""
+    parser = argparse.ArgumentParser(prog='amslpr-device backup')
+    verbs = parser.add_subparsers(dest='verb', required=True)
+    verbs.add_parser('create', help='make a backup now')
+    listing = verbs.add_parser('list', help='what backups there are')
+    listing.add_argument('--json', action='store_true')
+    check = verbs.add_parser('verify', help='whether backups are still the ones that were made')
+    check.add_argument('name', nargs='?')
+    cat = verbs.add_parser('cat', help='write a backup, encrypted as it is, to standard output')
+    cat.add_argument('name')
+    back = verbs.add_parser('restore', help='put a decrypted backup in place of what is there')
+    back.add_argument('archive', help='the decrypted .tar.gz, or - for standard input')
+    back.add_argument('--tls', action='store_true', help='restore TLS key and certificate too')
+    back.add_argument('--check-only', action='store_true', help='say whether it could be restored, and change nothing')
+    arguments = parser.parse_args(argv)
+    places = places or Places(Path(os.environ.get('AMSLPR_ROOT', '/')))
+    try:
+        return answer(arguments, places)
+    except (BackupError, DatabaseError, OSError, sqlite3.Error) as error:
+        print(f'{arguments.verb} failed: {error}', file=sys.stderr)
+        return 1
+
+
+def answer(arguments: argparse.Namespace, places: Places) -> int:
+    """Does what the parsed command line says."""
+    if arguments.verb == 'create':
+        name = create(places)
+        print(f'{name} made, proven and encrypted')
+    elif arguments.verb == 'list':
+        show(records(places), arguments.json)
+    elif arguments.verb == 'verify':
+        names = [arguments.name] if arguments.name else [record['name'] for record in records(places)]
+        results = {name: verify(places, name) for name in names}
+        for name, fault in results.items():
+            print(f'{name}: {fault or "good"}')
+        return 1 if any(results.values()) or not results else 0
+    elif arguments.verb == 'cat':
+        with (places.backups / (Path(arguments.name).name.removesuffix(SUFFIX) + SUFFIX)).open('rb') as archive:
+            shutil.copyfileobj(archive, sys.stdout.buffer)
+    else:
+        from amslpr_device import restore
+
+        print(restore.restore(places, arguments.archive, tls=arguments.tls, check_only=arguments.check_only))
+    return 0
+
+
+def show(found: list[dict[str, Any]], as_json: bool) -> None:
+    """Prints the records, for programs or for people."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for record in found:
+        rows = sum(sum(tables.values()) for tables in record['tables'].values())
+        print(f'{record["name"]}  {record["size"]:>12,} bytes  {record["files"]} files  {rows} rows')
+    if not found:
+        print('There is no backup yet')
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

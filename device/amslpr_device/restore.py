@@ -1,0 +1,241 @@
+"""Puts a decrypted backup in place of what is there: `amslpr-device restore -` and `amslpr-device backup restore FILE`.
+
+Everything is read, checked and written beside its place first; only then the application stops, for a few renames. What
+was there before is kept in /var/lib/amslpr/before-restore-TIME. When the application does not answer afterwards, the old
+files go back.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from amslpr_device.backup_database import ACCOUNT, DatabaseError, check_database
+from amslpr_device.backup_places import FORMAT, MEBIBYTE, BackupError, Places, exclusive, sync_folder
+
+MEMBER = re.compile(
+    r'(manifest\.json|database/[\w-]+\.db|settings/config\.json|state/config\.json|state/config/[\w.-]+'
+    r'|state/data/images/[\w.-]+|tls/[\w.-]+)'
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to put in place."""
+
+    staged: Path
+    target: Path
+    owner: str
+    group: str
+    mode: int
+
+
+def restore(places: Places, archive: str, tls: bool = False, check_only: bool = False, system: Any = None) -> str:
+    """Restores `archive` (a path, or - for standard input) and returns what was done. Raises BackupError."""
+    system = system or System(places)
+    with exclusive(places):
+        staging = places.backups / '.restore'
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700)
+        try:
+            manifest = unpack(places, archive, staging)
+            check(staging, manifest)
+            items = plan(places, staging, manifest, tls)
+            about = f'the backup of {manifest["host"]} from {manifest["created"]}: {len(items)} files'
+            if check_only:
+                return f'Could restore {about}'
+            aside = swap_in(places, items, system, tls)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return f'Restored {about}. What was there before is in {aside}'
+
+
+def unpack(places: Places, archive: str, staging: Path) -> dict[str, Any]:
+    """Writes the members below `staging` and returns the manifest; refuses any name that a backup does not have."""
+    disk = os.statvfs(staging)
+    room = disk.f_bavail * disk.f_frsize - 64 * MEBIBYTE
+    stream = sys.stdin.buffer if archive == '-' else open(archive, 'rb')
+    try:
+        with stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
+            for member in tar:
+                if not member.isreg() or not MEMBER.fullmatch(member.name):
+                    raise BackupError(f'{member.name[:100]!r} does not belong in a backup')
+                room -= member.size
+                if room < 0:
+                    raise BackupError(f'{places.backups} has no room to unpack the backup')
+                source, target = tar.extractfile(member), staging / member.name
+                assert source is not None
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with open(target, 'xb', opener=lambda name, flags: os.open(name, flags, 0o600)) as output:
+                    shutil.copyfileobj(source, output)
+                    output.flush()
+                    os.fsync(output.fileno())
+    except (tarfile.TarError, EOFError) as error:
+        raise BackupError(f'this is not a decrypted backup, or not all of it: {error}') from None
+    except FileExistsError as error:
+        raise BackupError(f'{error.filename} is in the backup twice') from None
+    try:
+        manifest: dict[str, Any] = json.loads((staging / 'manifest.json').read_text())
+    except (FileNotFoundError, ValueError):
+        raise BackupError('this is not a decrypted backup, or not all of it: it has no manifest') from None
+    if manifest.get('format') != FORMAT:
+        raise BackupError(f'the backup has format {manifest.get("format")}; this device knows {FORMAT}')
+    return manifest
+
+
+def check(staging: Path, manifest: dict[str, Any]) -> None:
+    """Raises unless the files are those of the manifest and the databases are whole."""
+    found = {
+        str(path.relative_to(staging)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(staging.rglob('*'))
+        if path.is_file() and path.name != 'manifest.json'
+    }
+    expected = {name: entry['sha256'] for name, entry in manifest['files'].items()}
+    if found != expected:
+        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise BackupError(f'these files are not as the manifest says: {", ".join(wrong[:5])}')
+    if not manifest['tables']:
+        raise BackupError('the backup holds no database')
+    for name, tables in manifest['tables'].items():
+        uri = f'{(staging / "database" / name).as_uri()}?mode=ro&immutable=1'
+        try:
+            with closing(sqlite3.connect(uri, uri=True)) as database:
+                check_database(database, tables)
+        except (DatabaseError, sqlite3.Error) as error:
+            raise BackupError(f'the database {name} of the backup: {error}') from None
+
+
+def plan(places: Places, staging: Path, manifest: dict[str, Any], tls: bool) -> list[Item]:
+    """Where each file goes and whose it is."""
+    items = []
+    for name in manifest['files']:
+        folder, _, rest = name.partition('/')
+        target, owner, group, mode = {
+            'database': (places.state / 'data' / rest, ACCOUNT, ACCOUNT, 0o640),
+            'state': (places.state / rest, ACCOUNT, ACCOUNT, 0o600),
+            'settings': (places.settings / rest, 'root', ACCOUNT, 0o640),
+            'tls': (places.settings / 'ssl' / rest, 'root', 'root', 0o600 if 'key' in rest else 0o644),
+        }[folder]
+        if folder != 'tls' or tls:
+            items.append(Item(staging / name, target, owner, group, mode))
+    for folder in sorted({item.target.parent for item in items}):
+        folder.mkdir(mode=0o750, exist_ok=True)
+        if folder.is_symlink():
+            raise BackupError(f'{folder} is a link: nothing is written through it')
+    return items
+
+
+def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
+    """Stops the application, exchanges the files, starts it, and goes back when it does not answer."""
+    aside = places.state / f'before-restore-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}'
+    aside.mkdir(mode=0o700)
+    ready = [(item, beside(item)) for item in items]
+    moved: list[tuple[Path, Path | None]] = []
+    system.stop()
+    try:
+        for item, new in ready:
+            # A journal of the old database would be played into the new one.
+            for old in (item.target, *(Path(f'{item.target}{end}') for end in ('-journal', '-wal', '-shm'))):
+                moved.append((old, set_aside(places, aside, old)))
+            os.rename(new, item.target)
+            sync_folder(item.target.parent)
+        # Sessions may be of accounts that are not there any more.
+        sessions = places.state / 'flask_session'
+        moved.append((sessions, set_aside(places, aside, sessions)))
+        sync_folder(aside)
+        system.start(tls)
+        system.wait_until_healthy()
+    except BaseException as error:
+        system.stop()
+        for target, kept in reversed(moved):
+            put_back(target, kept)
+        system.start(tls)
+        if isinstance(error, (BackupError, OSError, subprocess.CalledProcessError)):
+            raise BackupError(f'{error}; the old files are back in place') from error
+        raise
+    return aside
+
+
+def beside(item: Item) -> Path:
+    """Copies a staged file next to its target, which may be on another file system, with its final owner and mode."""
+    new = item.target.with_name(f'.{item.target.name}.restored')
+    shutil.copyfile(item.staged, new)
+    if os.geteuid() == 0:
+        shutil.chown(new, item.owner, item.group)
+    new.chmod(item.mode)
+    with new.open('rb') as file:
+        os.fsync(file.fileno())
+    return new
+
+
+def set_aside(places: Places, aside: Path, path: Path) -> Path | None:
+    """Moves what is at `path` below `aside`; None when nothing is there."""
+    if not os.path.lexists(path):
+        return None
+    kept = aside / path.relative_to(places.root)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(path, kept)
+    return kept
+
+
+def put_back(target: Path, kept: Path | None) -> None:
+    """Undoes set_aside, and removes what came in between."""
+    if os.path.lexists(target):
+        shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
+    if kept is not None:
+        shutil.move(kept, target)
+        sync_folder(target.parent)
+
+
+class System:
+    """The services of this device."""
+
+    def __init__(self, places: Places, run: Callable[..., Any] = subprocess.run) -> None:
+        self.places = places
+        self.run = run
+
+    def stop(self) -> None:
+        self.run(['systemctl', 'stop', 'amslpr.service'], check=True)
+
+    def start(self, tls: bool) -> None:
+        # Some starts in a row are no loop here.
+        self.run(['systemctl', 'reset-failed', 'amslpr.service'], check=False)
+        self.run(['systemctl', 'start', 'amslpr.service'], check=True)
+        if tls:
+            self.run(['systemctl', 'restart', 'nginx.service'], check=True)
+
+    def wait_until_healthy(self, seconds: float = 90) -> None:
+        """Waits until the log-in page is there; raises BackupError when that takes longer than `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.status_of_login() == 200:
+                    return
+            if time.monotonic() > deadline:
+                raise BackupError(f'the application did not answer within {seconds:.0f} seconds')
+            time.sleep(0.5)
+
+    def status_of_login(self) -> int:
+        """HTTP status of the log-in page, asked through the application's socket."""
+        connection = http.client.HTTPConnection('localhost', timeout=10)
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            client.settimeout(10)
+            client.connect(str(self.places.socket))
+            connection.sock = client
+            connection.request('GET', '/login', headers={'X-Forwarded-Proto': 'https'})
+            return connection.getresponse().status
