@@ -10,7 +10,7 @@ import type {
   ScanCheck,
   UnitCheck,
 } from '../core/check.ts';
-import { accountNames, modeAndOwner, type Names, octal } from './accounts.ts';
+import { accountNames, modeAndOwner, type Names } from './accounts.ts';
 import { type Package, packages } from './dpkg.ts';
 import { find, follow, isPattern } from './paths.ts';
 import { scans } from './scans/index.ts';
@@ -85,7 +85,10 @@ const some = (list: readonly string[]): string =>
 
 /** Everything that a path or pattern leads to; a plain path follows links, as whoever reads the file does. */
 function targets(tree: Tree, path: string): TreeEntry[] {
-  if (isPattern(path)) return find(tree, path).flatMap((entry) => follow(tree, entry.path) ?? entry);
+  if (isPattern(path)) {
+    const found = find(tree, path).flatMap((entry) => follow(tree, entry.path) ?? entry);
+    return found.filter((entry) => entry.type !== 'directory');
+  }
   const entry = follow(tree, path) ?? tree.get(path);
   return entry === undefined ? [] : [entry];
 }
@@ -95,7 +98,7 @@ function permissionProblems(entry: TreeEntry, want: { mode?: string; owner?: str
   if (entry.path.startsWith('/boot/firmware/')) return [];
   const owner = `${names.user(entry.uid)}:${names.group(entry.gid)}`;
   return [
-    ...(want.mode !== undefined && octal(entry.mode) !== want.mode.padStart(4, '0') ? [`mode ${want.mode}`] : []),
+    ...(want.mode !== undefined && entry.mode !== Number.parseInt(want.mode, 8) ? [`mode ${want.mode}`] : []),
     ...(want.owner !== undefined && owner !== want.owner ? [`owner ${want.owner}`] : []),
   ];
 }
