@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { access, open, rename, rm, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { UserError } from '../core/errors.ts';
+import { hostRunner } from '../host/runner.ts';
+import { findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
+import { type ValidSite, validateSite, validateSiteText } from './validate.ts';
+
+export interface Personalized {
+  readonly out: string;
+  /** The file, readable by its owner alone, that keeps the enrolment token for the operator. */
+  readonly enrolment: string;
+  readonly site: ValidSite;
+}
+
+export interface PersonalizeOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Preallocated by every image that takes a site file: without them the device could not report. */
+const MARKERS = ['/STATUS.TXT', '/report.json', '/bundle.0', '/bundle.1'];
+export const SITE_FILE = '/site.yaml';
+const SITE_NAMES = /^\/site\.ya?ml(\.txt)?$/i;
+
+/**
+ * Stamps a site onto a copy of an image (.img or .img.zst). `out` appears complete or not at all, and with it
+ * `<out>.enrol.json` (0600) with the one-time token by which the device's first report is recognised.
+ * @throws UserError for a bad site file, an image that takes none, or an `out` that is there already
+ */
+export async function personalize(
+  image: string,
+  siteFile: string,
+  out: string,
+  options: PersonalizeOptions = {},
+): Promise<Personalized> {
+  const enrolment = `${out}.enrol.json`;
+  await refuseExisting([out, enrolment]);
+  const given = await validateSite(siteFile);
+  const partial = `${out}.partial-${process.pid}`;
+  const partialEnrolment = `${enrolment}.partial-${process.pid}`;
+  try {
+    await copyImage(image, partial, options);
+    const { site, token } = await personalizeInPlace(partial, given, image);
+    const record = { name: site.site.name, hostname: site.site.hostname, image: basename(image), digest: site.digest };
+    await writePrivate(partialEnrolment, `${JSON.stringify({ ...record, token }, undefined, 2)}\n`);
+    options.signal?.throwIfAborted();
+    await rename(partialEnrolment, enrolment);
+    await rename(partial, out).catch(async (cause: unknown) => {
+      await rm(enrolment, { force: true });
+      throw cause;
+    });
+    return { out, enrolment, site };
+  } finally {
+    await rm(partial, { force: true });
+    await rm(partialEnrolment, { force: true });
+  }
+}
+
+/**
+ * Writes a validated site, with a fresh enrolment token, onto the boot partition of an image or card that the caller
+ * owns. `shown` is the name in messages. A failure may leave a site file behind: the caller throws the copy away.
+ */
+export async function personalizeInPlace(
+  target: string,
+  given: ValidSite,
+  shown = target,
+): Promise<{ readonly site: ValidSite; readonly token: string }> {
+  const boot = await findBootPartition(target).catch((cause: unknown) => {
+    if (!(cause instanceof UserError)) throw cause;
+    throw new UserError(cause.message.replaceAll(target, shown), { cause });
+  });
+  const { names } = await readBootFiles(boot, () => false);
+  const missing = MARKERS.filter((name) => !names.includes(name));
+  if (missing.length > 0) {
+    throw new UserError({
+      message: `${shown} takes no site file: its boot partition lacks ${missing.map((name) => name.slice(1)).join(', ')}`,
+      hint: 'Give an image that `build` made; an older one has to be built again.',
+    });
+  }
+  const present = names.find((name) => SITE_NAMES.test(name));
+  if (present !== undefined) {
+    throw new UserError({
+      message: `${shown} carries a site already (${present.slice(1)})`,
+      hint: 'Stamp the image as it was built, not a copy that was stamped before.',
+    });
+  }
+  const token = randomBytes(32).toString('base64url');
+  const site = await validateSiteText(withToken(given.canonical, token), shown);
+  await writeBootFile(boot, SITE_FILE, site.canonical);
+  return { site, token };
+}
+
+/** The token of a template that was stamped by hand is no secret any more: it is replaced. */
+function withToken(canonical: string, token: string): string {
+  const lines = canonical
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !line.startsWith('enrolment-token:') && line !== '...');
+  return `${[...lines, `enrolment-token: "${token}"`, '...'].join('\n')}\n`;
+}
+
+async function refuseExisting(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const exists = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (exists) throw new UserError({ message: `${path} is there already`, hint: 'Remove it, or give another name.' });
+  }
+}
+
+async function copyImage(image: string, out: string, { signal }: PersonalizeOptions): Promise<void> {
+  const found = await stat(image).catch(() => undefined);
+  if (found === undefined) throw new UserError(`${image}: there is no such image`);
+  const options = signal === undefined ? {} : { signal };
+  if (/\.zst$/.test(image)) {
+    await hostRunner.run(['zstd', '-d', '-q', '--sparse', image, '-o', out], options);
+    return;
+  }
+  if (/\.xz$/.test(image)) {
+    throw new UserError({ message: `${image} is compressed by xz`, hint: 'Give the .img or the .img.zst.' });
+  }
+  await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', '--', image, out], options);
+}
+
+async function writePrivate(path: string, text: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
