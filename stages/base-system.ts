@@ -81,8 +81,7 @@ export const baseSystem = defineStage({
         owners: scan('Every file has an owner with a name', 'file-owners'),
         writable: scan('Nothing is writable by everybody', 'world-writable'),
         packaged: scan('Every packaged file is as its package made it', 'package-files', { guide: [1] }),
-        failed: run('No unit has failed', 'systemctl --failed --no-legend --plain', { matches: /^\s*$/ }),
-        clock: run('The clock is past the day of the build', 'date -u +%Y', { matches: /^20(2[6-9]|[3-9][0-9])$/m }),
+        failed: run('No unit has failed', 'systemctl --failed --no-legend --plain', { lacks: /\S/ }),
       },
     };
   },

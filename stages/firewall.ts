@@ -83,8 +83,9 @@ export const firewall = defineStage({
           guide: [3],
           mode: '0640',
           owner: 'root:root',
-          matches: ports.map(
-            ({ port, protocol, action }) => new RegExp(`^### tuple ### ${action} ${protocol} ${port} `, 'm'),
+          lacks: new RegExp(
+            `^### tuple ### (?!${ports.map((p) => `${p.action} ${p.protocol} ${p.port} `).join('|')})`,
+            'm',
           ),
         }),
       },

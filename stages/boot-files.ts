@@ -1,0 +1,76 @@
+import { file, run, scan, text } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+export const bootFiles = defineStage({
+  name: 'boot-files',
+  title: 'Write the boot files',
+  about:
+    "cmdline.txt and config.txt are written by raspi-firmware's own hook, when the image is built and at every kernel upgrade on the device, from the three files that this stage owns. So an upgrade changes nothing but the kernel.",
+  guide: {},
+  needs: ['base-system', 'mounts'],
+
+  options: Type.Object(
+    {
+      consoles: Type.Array(Type.String({ pattern: '^tty[A-Za-z0-9]{1,12}(,[0-9]{1,7}[a-z0-9]{0,2})?$' }), {
+        minItems: 1,
+        default: ['ttyAMA0,115200', 'ttyS1,115200', 'tty0'],
+        description:
+          'Where the kernel writes, the main one last. ttyS1 is the serial port of Pi 3 and 4, tty0 the screen.',
+      }),
+      config: Type.Array(Type.String({ pattern: '^[A-Za-z0-9_]+=[A-Za-z0-9_.,:=/-]+$' }), {
+        default: ['disable_splash=1', 'gpu_mem=16'],
+        description: 'Lines for config.txt.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute({ config }) {
+    return {
+      configTxt: config,
+      cmdline: ['rootfstype=ext4'],
+      // The packaged file is a dpkg conffile; all of it is comments.
+      diversions: ['/etc/default/raspi-firmware'],
+      checks: {
+        cmdline: scan('The kernel is started with our arguments from our partition', 'cmdline', {
+          with: {
+            arguments: ['rootfstype=ext4', 'rootwait', 'fsck.repair=yes'],
+            lacks: ['quiet', 'single', 'systemd.debug_shell'],
+          },
+        }),
+        fstab: scan('The file systems are those of this card', 'fstab'),
+        partitions: scan('Partitions are as planned and fit a small 4 GB card', 'partitions'),
+        conffiles: scan('No configuration file of a package is replaced', 'conffiles', {
+          guide: [2],
+          with: { allow: ['/etc/default/raspi-firmware'] },
+          why: 'unattended-upgrades would hold back the package. The one exception is diverted, and apt keeps changed files.',
+        }),
+        'root-partition': file('A kernel upgrade keeps the root partition', '/etc/default/raspi-firmware', {
+          guide: [2],
+          matches: [/^ROOTPART="PARTUUID=[0-9a-f]{8}-02"$/m, /^CMA=0$/m, /^CONSOLES="/m],
+          why: 'raspi-firmware would ask for the mounted device otherwise, whose name differs between slots and boards.',
+        }),
+        started: run('The running kernel was started from our partition', 'cat /proc/cmdline', {
+          matches: /\broot=PARTUUID=[0-9a-f]{8}-02\b/,
+        }),
+      },
+    };
+  },
+
+  collect({ cmdline, configTxt }, { consoles }) {
+    const settings = [
+      '# Ours; the packaged file is beside it as raspi-firmware.distrib. Run `update-initramfs -u` after a change.',
+      'ROOTPART="PARTUUID=@DISK-ID@-02"',
+      '# No memory is set aside for a screen; the default is not for every board.',
+      'CMA=0',
+      `CONSOLES="${consoles.join(' ')}"`,
+    ];
+    return {
+      files: [
+        { ...text('/etc/default/raspi-firmware', `${settings.join('\n')}\n`), initramfs: true },
+        { ...text('/etc/default/raspi-extra-cmdline', `${cmdline.join(' ')}\n`), initramfs: true },
+        { ...text('/etc/default/raspi-firmware-custom', `${configTxt.join('\n')}\n`), initramfs: true },
+      ],
+    };
+  },
+});

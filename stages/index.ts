@@ -1,0 +1,44 @@
+import type { AnyStage } from '../src/core/stage.ts';
+import { accounts } from './accounts.ts';
+import { application } from './application.ts';
+import { backup } from './backup.ts';
+import { baseSystem } from './base-system.ts';
+import { bootFiles } from './boot-files.ts';
+import { fail2ban } from './fail2ban.ts';
+import { firewall } from './firewall.ts';
+import { folders } from './folders.ts';
+import { journal } from './journal.ts';
+import { kernel } from './kernel.ts';
+import { mounts } from './mounts.ts';
+import { network } from './network.ts';
+import { nginx } from './nginx.ts';
+import { services } from './services.ts';
+import { sshd } from './sshd.ts';
+import { tls } from './tls.ts';
+import { updates } from './updates.ts';
+
+/** The guide's contents: every stage in its order. */
+export const stages: readonly AnyStage[] = [
+  // The operating system
+  baseSystem,
+  updates,
+  accounts,
+  sshd,
+  firewall,
+  fail2ban,
+  services,
+  kernel,
+  mounts,
+  journal,
+  network,
+
+  // Files, application, web
+  folders,
+  application,
+  tls,
+  nginx,
+  backup,
+
+  // What the card and the first boot bring
+  bootFiles,
+];

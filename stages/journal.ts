@@ -1,0 +1,89 @@
+import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+export const journal = defineStage({
+  name: 'journal',
+  title: 'Keep the log, and keep it small',
+  about:
+    'The journal is in memory until the encrypted data partition is open, and moves there then; nothing of it is ever on the open part of the card. It is limited in size and age, and nginx rotates its own files. Change `maxDiskMiB` and `keepDays`.',
+  guide: {
+    13: built(
+      'Logs are in the journal, which root and the group adm can read; a log folder of mode 640 could not be entered.',
+    ),
+    49: runBook('review', 'What to read once a week, with the commands.'),
+    53: runBook('central-logs', 'How to send the journal to another machine, and what to mind.'),
+    54: built('journald and logrotate limit size and age, so logs never fill the card.'),
+    55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
+  },
+
+  options: Type.Object(
+    {
+      maxDiskMiB: Type.Integer({
+        minimum: 32,
+        maximum: 4096,
+        default: 256,
+        description: 'Size limit on the data partition.',
+      }),
+      maxMemoryMiB: Type.Integer({ minimum: 8, maximum: 256, default: 32, description: 'Size limit while in memory.' }),
+      keepDays: Type.Integer({
+        minimum: 1,
+        maximum: 3650,
+        default: 90,
+        description: 'Entries older than this are removed.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute({ maxDiskMiB, maxMemoryMiB, keepDays }, { overlay }) {
+    const conf = '/etc/systemd/journald.conf.d/60-amslpr.conf';
+    return {
+      packages: ['logrotate'],
+      files: [overlay(conf, { data: { maxDiskMiB, maxMemoryMiB, keepDays } })],
+      units: {
+        'logrotate.timer': 'enabled',
+        // Would move the journal to root's /var/log/journal; amslpr-data.target does it when the data is open.
+        'systemd-journal-flush.service': 'masked',
+      },
+      checks: {
+        limits: file('The journal is limited', conf, {
+          guide: [54],
+          matches: [/^SystemMaxUse=\d+M$/m, /^RuntimeMaxUse=\d+M$/m, /^MaxRetentionSec=\d+day$/m],
+          why: 'The file sorts after the 40- of Raspberry Pi OS, which keeps the journal in memory for ever.',
+        }),
+        'not-on-root': unit(
+          'The journal waits for the encrypted partition',
+          'systemd-journal-flush.service',
+          'masked',
+          {
+            guide: [13, 14],
+          },
+        ),
+        rotation: unit('Files of nginx are rotated', 'logrotate.timer', 'enabled', { guide: [54] }),
+        persistent: run('The journal is on the encrypted partition', 'journalctl --header --no-pager', {
+          guide: [54],
+          when: 'data-open',
+          matches: /^File path: \/var\/log\/journal\//m,
+        }),
+        encrypted: run(
+          'The folder of the journal is bound to the data partition',
+          'findmnt -no SOURCE /var/log/journal',
+          {
+            guide: [14],
+            when: 'data-open',
+            matches: /amslpr-data/,
+          },
+        ),
+        readers: run('Not everybody reads the journal', 'stat -c %a:%G /var/log/journal', {
+          guide: [13],
+          when: 'data-open',
+          matches: /^[0-7]*[0-7]{2}[05]:(systemd-journal|adm|root)$/m,
+        }),
+        rotates: run('logrotate accepts its configuration', 'logrotate --debug /etc/logrotate.conf', {
+          guide: [54],
+          lacks: /^error:/m,
+        }),
+      },
+    };
+  },
+});

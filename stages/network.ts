@@ -1,0 +1,65 @@
+import { file, run, runBook, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+export const network = defineStage({
+  name: 'network',
+  title: 'Connect, and keep the time',
+  about:
+    'NetworkManager for wired and wireless networks, with the connections that the first boot writes from the site file, and systemd-timesyncd for the time. The device announces itself to nobody and asks no server whether it is on line. Name your own time servers with `timeServers`.',
+  guide: {
+    34: runBook('cameras', 'A network of its own for the cameras, and how to check it.'),
+    35: runBook('cameras', 'A VLAN for the cameras: the switch does it, the device can be a member.'),
+    38: runBook('network', 'A network of its own for the device: what switch and router must do.'),
+    39: runBook('network', 'Which connections the device needs, for the rules between networks.'),
+    47: runBook('scans', 'How to scan the device from another machine, and what must be seen.'),
+    48: runBook(
+      'scans',
+      'A vulnerability scanner runs on another machine: too heavy for the device, and Debian 13 has none.',
+    ),
+  },
+
+  options: Type.Object(
+    {
+      timeServers: Type.Array(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$' }), {
+        default: [],
+        description: "Time servers by name or address. Empty: Debian's pool.",
+      }),
+    },
+    { additionalProperties: false },
+  ),
+
+  contribute({ timeServers }, { overlay }) {
+    return {
+      packages: ['network-manager', 'wpasupplicant', 'wireless-regdb', 'firmware-brcm80211', 'systemd-timesyncd'],
+      files: [
+        overlay('/etc/NetworkManager/conf.d/60-amslpr.conf'),
+        overlay('/etc/systemd/timesyncd.conf.d/60-amslpr.conf', { data: { servers: timeServers.join(' ') } }),
+      ],
+      units: {
+        'NetworkManager.service': 'enabled',
+        'systemd-timesyncd.service': 'enabled',
+        // Nothing here waits for a network: a device without one still starts and records.
+        'NetworkManager-wait-online.service': 'disabled',
+      },
+      checks: {
+        starts: unit('NetworkManager starts at boot', 'NetworkManager.service', 'enabled'),
+        'no-wait': unit('No start-up waits for a network', 'NetworkManager-wait-online.service', 'disabled'),
+        time: unit('The time is kept', 'systemd-timesyncd.service', 'enabled'),
+        quiet: file('The device does not announce itself', '/etc/NetworkManager/conf.d/60-amslpr.conf', {
+          guide: [4],
+          matches: [/^connection\.mdns=0$/m, /^connection\.llmnr=0$/m, /^enabled=false$/m],
+        }),
+        'connections-private': run(
+          'Only root reads the connections',
+          'find /etc/NetworkManager/system-connections -type f -perm /077',
+          {
+            lacks: /\S/,
+          },
+        ),
+        effective: run('NetworkManager uses our settings', 'NetworkManager --print-config', {
+          matches: [/^auth-polkit=root-only$/m, /^plugins=keyfile$/m],
+        }),
+      },
+    };
+  },
+});
