@@ -69,3 +69,11 @@ export type BaseSpec =
  * plan; the engine puts it in wherever the token stands when it writes the files, before boot files are generated.
  */
 export const DISK_ID_TOKEN = '@DISK-ID@';
+
+/**
+ * Programs that the engine runs in the image when a planned file lies below a folder that only they read. After files,
+ * accounts and diversions, before the initramfs.
+ */
+export const AFTER_FILES: readonly { readonly below: AbsPath; readonly run: readonly string[] }[] = [
+  { below: '/usr/share/pam-configs/', run: ['pam-auth-update', '--package'] },
+];
