@@ -47,7 +47,8 @@ export const backup = defineStage({
         overlay('/etc/systemd/system/amslpr-alert@.service'),
       ],
       units: { 'amslpr-backup.timer': 'enabled' },
-      dataBinds: [{ path: '/var/backups/amslpr', name: 'backups', mode: '0750', owner: 'root:amslpr-admins' }],
+      // The application's account passes through to the copy of its database that it makes; it can list nothing.
+      dataBinds: [{ path: '/var/backups/amslpr', name: 'backups', mode: '0751', owner: 'root:amslpr-admins' }],
       checks: {
         timer: unit('The backup has its timer', 'amslpr-backup.timer', 'enabled', { guide: [29] }),
         time: file(
@@ -90,7 +91,7 @@ export const backup = defineStage({
           {
             ...open,
             guide: [66],
-            matches: /^750:root:amslpr-admins$/m,
+            matches: /^751:root:amslpr-admins$/m,
           },
         ),
         sandbox: run(

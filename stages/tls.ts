@@ -73,12 +73,12 @@ export const tls = defineStage({
         }),
         'post-quantum': run('A hybrid post-quantum key exchange is used', `${client} -groups X25519MLKEM768`, {
           ...open,
-          matches: [/CONNECTION ESTABLISHED/i, /Protocol version: TLSv1\.3/],
+          matches: [/^Protocol version: TLSv1\.3/m, /^Negotiated TLS1\.3 group: X25519MLKEM768/m],
           guide: [18],
         }),
         'tls-1.2': run('TLS 1.2 is still spoken', `${client} -tls1_2`, {
           ...open,
-          matches: /Protocol version: TLSv1\.2/,
+          matches: /^Protocol version: TLSv1\.2/m,
           guide: [41],
         }),
         'no-tls-1.1': run('TLS 1.1 is refused', `${client} -tls1_1 -cipher ALL:@SECLEVEL=0`, {

@@ -144,15 +144,20 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
     """Stops the application, exchanges the files, starts it, and goes back when it does not answer."""
     aside = places.state / f'before-restore-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}'
     aside.mkdir(mode=0o700)
-    ready = [(item, beside(item)) for item in items]
     moved: list[tuple[Path, Path | None]] = []
+    try:
+        for item in items:
+            put_beside(item)
+    except BaseException:
+        clean_up(items)
+        raise
     system.stop()
     try:
-        for item, new in ready:
+        for item in items:
             # A journal of the old database would be played into the new one.
             for old in (item.target, *(Path(f'{item.target}{end}') for end in ('-journal', '-wal', '-shm'))):
                 moved.append((old, set_aside(places, aside, old)))
-            os.rename(new, item.target)
+            os.rename(beside(item), item.target)
             sync_folder(item.target.parent)
         # Sessions may be of accounts that are not there any more.
         sessions = places.state / 'flask_session'
@@ -164,6 +169,7 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
         system.stop()
         for target, kept in reversed(moved):
             put_back(target, kept)
+        clean_up(items)
         system.start(tls)
         if isinstance(error, (BackupError, OSError, subprocess.CalledProcessError)):
             raise BackupError(f'{error}; the old files are back in place') from error
@@ -172,15 +178,26 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
 
 
 def beside(item: Item) -> Path:
-    """Copies a staged file next to its target, which may be on another file system, with its final owner and mode."""
-    new = item.target.with_name(f'.{item.target.name}.restored')
+    """Where a file waits for its place, on the same file system."""
+    return item.target.with_name(f'.{item.target.name}.restored')
+
+
+def clean_up(items: list[Item]) -> None:
+    """Removes what still waits."""
+    for item in items:
+        beside(item).unlink(missing_ok=True)
+
+
+def put_beside(item: Item) -> None:
+    """Copies a staged file next to its target, with its final owner and mode."""
+    new = beside(item)
+    new.unlink(missing_ok=True)
     shutil.copyfile(item.staged, new)
     if os.geteuid() == 0:
         shutil.chown(new, item.owner, item.group)
     new.chmod(item.mode)
     with new.open('rb') as file:
         os.fsync(file.fileno())
-    return new
 
 
 def set_aside(places: Places, aside: Path, path: Path) -> Path | None:

@@ -6,6 +6,16 @@ const headers = '/etc/nginx/snippets/amslpr-headers.conf';
 const tls = '/etc/nginx/snippets/amslpr-tls.conf';
 const curl = 'curl --silent --insecure --max-time 20 --output /dev/null --dump-header -';
 
+const sent = [
+  /^x-content-type-options: nosniff\r?$/im,
+  /^x-frame-options: SAMEORIGIN\r?$/im,
+  /^x-xss-protection: 0\r?$/im,
+  /^strict-transport-security: max-age=/im,
+  /^content-security-policy: default-src 'self'/im,
+];
+const twice =
+  /^(x-content-type-options|x-frame-options|x-xss-protection|strict-transport-security|content-security-policy):[\s\S]*^\1:/im;
+
 interface Options {
   readonly requestsPerMinute: number;
   readonly staplingResolver?: string;
@@ -52,6 +62,10 @@ export function nginxChecks({ requestsPerMinute, staplingResolver }: Options): R
       guide: [25],
       matches: [new RegExp(`rate=${requestsPerMinute}r/m;`), /^limit_req_status 429;$/m],
     }),
+    'login-lines': file('Log-in attempts go to the journal, for fail2ban', '/etc/nginx/sites-available/amslpr', {
+      guide: [52],
+      matches: /^\s*access_log syslog:server=unix:\/dev\/log,.*tag=amslpr_login,.* if=\$amslpr_login_client;$/m,
+    }),
     'not-at-boot': unit('nginx waits for the encrypted data', 'nginx.service', 'disabled'),
     valid: run('nginx finds no fault in its configuration', 'nginx -t', {
       ...open,
@@ -71,22 +85,36 @@ export function nginxChecks({ requestsPerMinute, staplingResolver }: Options): R
     }),
     stranger: run(
       'A host name that is not ours gets no answer',
-      `${curl} --header Host:stranger.invalid https://127.0.0.1/`,
+      'curl --silent --insecure --max-time 20 --http1.1 --head --header Host:stranger.invalid https://127.0.0.1/',
+      { ...open, guide: [40], exit: 56, lacks: /HTTP/ },
+    ),
+    'stranger-http': run(
+      'A host name that is not ours is not redirected',
+      'curl --silent --max-time 20 --head --header Host:stranger.invalid http://127.0.0.1/',
       { ...open, guide: [40], exit: 52, lacks: /HTTP/ },
     ),
-    'headers-sent': run('Each security header is sent once, on errors too', `${curl} https://127.0.0.1/no-such-page`, {
+    'headers-sent': run('Each security header is sent once', `${curl} https://127.0.0.1/login`, {
       ...open,
       guide: [20, 21, 22, 23, 24, 45],
-      matches: [
-        /^x-content-type-options: nosniff\r?$/im,
-        /^x-frame-options: SAMEORIGIN\r?$/im,
-        /^x-xss-protection: 0\r?$/im,
-        /^strict-transport-security: max-age=/im,
-        /^content-security-policy: default-src 'self'/im,
-      ],
-      lacks:
-        /^(x-content-type-options|x-frame-options|x-xss-protection|strict-transport-security|content-security-policy):[\s\S]*^\1:/im,
+      matches: [/^HTTP\/\S+ 200/, ...sent],
+      lacks: twice,
     }),
+    'headers-on-errors': run(
+      'Each security header is sent with errors too',
+      `${curl} https://127.0.0.1/unavailable.html`,
+      { ...open, guide: [20, 21, 22, 23, 24, 45], matches: [/^HTTP\/\S+ 404/, ...sent], lacks: twice },
+    ),
+    // From an address of their own, so that what they use up is not missing to the other checks.
+    'limit-requests': run(
+      'Who asks too often is told to wait',
+      'curl --silent --insecure --max-time 120 --interface 127.0.0.9 --output /dev/null --write-out %{http_code}; https://127.0.0.1/health?[1-600]',
+      { ...open, guide: [25], matches: [/^200;/, /429;/] },
+    ),
+    'limit-logins': run(
+      'Who tries too many passwords is told to wait',
+      'curl --silent --insecure --max-time 120 --interface 127.0.0.8 --request POST --output /dev/null --write-out %{http_code}; https://127.0.0.1/login?[1-60]',
+      { ...open, guide: [25], matches: [/^400;/, /429;/] },
+    ),
     'no-version': run('nginx does not tell its version', `${curl} https://127.0.0.1/no-such-page`, {
       ...open,
       lacks: /^server: nginx\//im,

@@ -10,6 +10,8 @@ from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from werkzeug.datastructures import CallbackDict
 
+MOST = 500
+
 
 class FileSession(CallbackDict[str, Any], SessionMixin):
     """One visitor's values; `sid` is the cookie."""
@@ -43,6 +45,8 @@ class FileSessions(SessionInterface):
         if not session.modified:
             return
         path = self._path(session.sid)
+        if session.new:
+            self._forget_oldest()
         path.touch(mode=0o600)
         path.write_text(json.dumps(dict(session)))
         response.set_cookie(
@@ -52,3 +56,9 @@ class FileSessions(SessionInterface):
             secure=self.get_cookie_secure(app),
             samesite=self.get_cookie_samesite(app),
         )
+
+    def _forget_oldest(self) -> None:
+        # Everybody who opens the log-in page gets a session.
+        files = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in files[: max(0, len(files) - MOST)]:
+            path.unlink(missing_ok=True)
