@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,13 @@ from amslpr_device.backup_places import (
 
 
 def create(places: Places) -> str:
-    """Makes a backup and returns its name. Leaves earlier ones alone when it fails; removes the oldest when it succeeds."""
+    """Makes a backup and returns its name. Removes the oldest when it succeeds; leaves all alone when it fails."""
     with exclusive(places):
         recipients = read_recipients(places.recipients)
         databases, files = contents(places)
         require_space(places, databases, files)
         # Not more than one a second, so the name is new.
-        name = datetime.now(timezone.utc).strftime('amslpr-%Y%m%dT%H%M%SZ')
+        name = datetime.now(UTC).strftime('amslpr-%Y%m%dT%H%M%SZ')
         staging = places.backups / '.staging'
         with temporary_folder(staging):
             tables = {source.name: copy_database(source, staging / source.name) for source in databases}

@@ -8,7 +8,7 @@ import socket
 import stat
 import subprocess
 import tarfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +27,7 @@ def write_archive(
     arguments = [argument for recipient in recipients for argument in ('-r', recipient)]
     manifest: dict[str, Any] = {
         'format': FORMAT,
-        'created': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'created': datetime.now(UTC).isoformat(timespec='seconds'),
         'host': socket.gethostname(),
         'tables': tables,
         'files': {},
@@ -58,7 +58,7 @@ def write_archive(
             output.seek(0)
             digest = hashlib.file_digest(output, 'sha256').hexdigest()
             size = os.fstat(output.fileno()).st_size
-        os.rename(unfinished, target)
+        unfinished.rename(target)
         sync_folder(places.backups)
     except BaseException:
         unfinished.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def entry(name: str, size: int) -> tarfile.TarInfo:
     """A tar header that says nothing about accounts of this device."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o600
-    info.mtime = int(datetime.now(timezone.utc).timestamp())
+    info.mtime = int(datetime.now(UTC).timestamp())
     return info
 
 

@@ -68,7 +68,7 @@ def exclusive(places: Places) -> Iterator[None]:
     """One backup or restore at a time, and only with the data partition open."""
     if places.root == Path('/') and not places.backups.is_mount():
         raise BackupError('The data partition is closed: `amslpr-device status` says why')
-    with (places.backups / '.lock').open('w') as lock:
+    with open(places.backups / '.lock', 'w', opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,14 +93,16 @@ def temporary_folder(path: Path) -> Iterator[None]:
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
-    """Writes a file so that it is there complete, or not."""
+    """Writes a file for the group of its folder, so that it is there complete, or not."""
     unfinished = path.with_name(f'.{path.name}.part')
     with open(unfinished, 'wb', opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
         file.flush()
+        os.fchmod(file.fileno(), mode)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), 0, path.parent.stat().st_gid)
         os.fsync(file.fileno())
-    shutil.chown(unfinished, group=path.parent.stat().st_gid) if os.geteuid() == 0 else None
-    os.rename(unfinished, path)
+    unfinished.rename(path)
     sync_folder(path.parent)
 
 

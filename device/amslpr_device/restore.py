@@ -1,32 +1,28 @@
-"""Puts a decrypted backup in place of what is there: `amslpr-device restore -` and `amslpr-device backup restore FILE`.
+"""Puts a decrypted backup in place of what is there: `amslpr-device restore -`, `amslpr-device backup restore FILE`.
 
-Everything is read, checked and written beside its place first; only then the application stops, for a few renames. What
-was there before is kept in /var/lib/amslpr/before-restore-TIME. When the application does not answer afterwards, the old
-files go back.
+Everything is read, checked and written beside its place first; only then the application stops, for a few renames.
+What was there before is kept in /var/lib/amslpr/before-restore-TIME. When the application does not answer afterwards,
+the old files go back.
 """
 
-import contextlib
 import hashlib
-import http.client
 import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from amslpr_device.backup_database import ACCOUNT, DatabaseError, check_database
 from amslpr_device.backup_places import FORMAT, MEBIBYTE, BackupError, Places, exclusive, sync_folder
+from amslpr_device.restore_services import Services
 
 MEMBER = re.compile(
     r'(manifest\.json|database/[\w-]+\.db|settings/config\.json|state/config\.json|state/config/[\w.-]+'
@@ -47,7 +43,7 @@ class Item:
 
 def restore(places: Places, archive: str, tls: bool = False, check_only: bool = False, system: Any = None) -> str:
     """Restores `archive` (a path, or - for standard input) and returns what was done. Raises BackupError."""
-    system = system or System(places)
+    system = system or Services(places)
     with exclusive(places):
         staging = places.backups / '.restore'
         shutil.rmtree(staging, ignore_errors=True)
@@ -142,7 +138,7 @@ def plan(places: Places, staging: Path, manifest: dict[str, Any], tls: bool) -> 
 
 def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
     """Stops the application, exchanges the files, starts it, and goes back when it does not answer."""
-    aside = places.state / f'before-restore-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}'
+    aside = places.state / f'before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}'
     aside.mkdir(mode=0o700)
     moved: list[tuple[Path, Path | None]] = []
     try:
@@ -157,7 +153,7 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
             # A journal of the old database would be played into the new one.
             for old in (item.target, *(Path(f'{item.target}{end}') for end in ('-journal', '-wal', '-shm'))):
                 moved.append((old, set_aside(places, aside, old)))
-            os.rename(beside(item), item.target)
+            beside(item).rename(item.target)
             sync_folder(item.target.parent)
         # Sessions may be of accounts that are not there any more.
         sessions = places.state / 'flask_session'
@@ -217,42 +213,3 @@ def put_back(target: Path, kept: Path | None) -> None:
     if kept is not None:
         shutil.move(kept, target)
         sync_folder(target.parent)
-
-
-class System:
-    """The services of this device."""
-
-    def __init__(self, places: Places, run: Callable[..., Any] = subprocess.run) -> None:
-        self.places = places
-        self.run = run
-
-    def stop(self) -> None:
-        self.run(['systemctl', 'stop', 'amslpr.service'], check=True)
-
-    def start(self, tls: bool) -> None:
-        # Some starts in a row are no loop here.
-        self.run(['systemctl', 'reset-failed', 'amslpr.service'], check=False)
-        self.run(['systemctl', 'start', 'amslpr.service'], check=True)
-        if tls:
-            self.run(['systemctl', 'restart', 'nginx.service'], check=True)
-
-    def wait_until_healthy(self, seconds: float = 90) -> None:
-        """Waits until the log-in page is there; raises BackupError when that takes longer than `seconds`."""
-        deadline = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.status_of_login() == 200:
-                    return
-            if time.monotonic() > deadline:
-                raise BackupError(f'the application did not answer within {seconds:.0f} seconds')
-            time.sleep(0.5)
-
-    def status_of_login(self) -> int:
-        """HTTP status of the log-in page, asked through the application's socket."""
-        connection = http.client.HTTPConnection('localhost', timeout=10)
-        with closing(socket.socket(socket.AF_UNIX)) as client:
-            client.settimeout(10)
-            client.connect(str(self.places.socket))
-            connection.sock = client
-            connection.request('GET', '/login', headers={'X-Forwarded-Proto': 'https'})
-            return connection.getresponse().status

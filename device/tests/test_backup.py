@@ -128,7 +128,7 @@ def test_pictures_are_an_option(places: Places) -> None:
 
 
 def test_write_ahead_log_is_in_the_copy(places: Places, tmp_path: Path) -> None:
-    """A plain copy of the file would have none of these rows. The folder of the copy cannot be written, as for the child."""
+    """A plain copy of the file would have none of these rows."""
     path = places.state / 'data/amslpr.db'
     with closing(sqlite3.connect(path)) as writer:
         writer.execute('PRAGMA journal_mode = WAL')

@@ -40,7 +40,9 @@ class Site:
     def get(self, client: Client, path: str, **more: Any) -> TestResponse:
         return client.get(path, base_url=self.base, **more)
 
-    def post(self, client: Client, path: str, data: dict[str, str], token_from: str = '/login', **more: Any) -> TestResponse:
+    def post(
+        self, client: Client, path: str, data: dict[str, str], token_from: str = '/login', **more: Any
+    ) -> TestResponse:
         token = token_of(self.get(client, token_from))
         return client.post(path, base_url=self.base, data={'csrf_token': token, **data}, **more)
 
@@ -52,7 +54,15 @@ def users_file(password: str) -> str:
     """users.json with one administrator, as the first boot writes it."""
     salt = 'a1' * 16
     digest = hashlib.pbkdf2_hmac('sha256', password.encode(), salt.encode(), 100_000).hex()
-    admin = {'password_hash': digest, 'salt': salt, 'role': 'admin', 'name': 'Admin', 'email': '', 'created_at': '', 'last_login': None}
+    admin = {
+        'password_hash': digest,
+        'salt': salt,
+        'role': 'admin',
+        'name': 'Admin',
+        'email': '',
+        'created_at': '',
+        'last_login': None,
+    }
     return json.dumps({'users': {'admin': admin}, 'roles': {'admin': ['view', 'edit', 'admin']}})
 
 

@@ -28,7 +28,9 @@ def test_ordinary_use_works(install: Install) -> None:
     entered = site.log_in(client)
     assert (entered.status_code, entered.headers['Location']) == (302, '/dashboard')
     assert site.get(client, '/dashboard').status_code == 200
-    added = site.post(client, '/vehicles/add', {'plate_number': 'AB 12 CD', 'authorized': 'on'}, token_from='/vehicles/')
+    added = site.post(
+        client, '/vehicles/add', {'plate_number': 'AB 12 CD', 'authorized': 'on'}, token_from='/vehicles/'
+    )
     assert added.status_code == 302
     assert vehicles(site) == ['AB12CD']
 
@@ -103,7 +105,9 @@ def test_redirects_within_the_site_work(install: Install, target: str) -> None:
     assert site.log_in(site.browser(), query=f'?next={target}').headers['Location'] == target
 
 
-@pytest.mark.parametrize('location', ['/\t/evil.example', ' //evil.example', 'https:evil.example', 'https://[', 'data:x'])
+@pytest.mark.parametrize(
+    'location', ['/\t/evil.example', ' //evil.example', 'https:evil.example', 'https://[', 'data:x']
+)
 def test_browsers_tricks_with_addresses_are_known(install: Install, location: str) -> None:
     install(wrapped=True)
     assert not sys.modules['amslpr_wsgi']._same_site(location, 'device.example')

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from src.utils.paths import DATABASE
 
@@ -57,8 +57,9 @@ def add_vehicle(plate: str, description: str, authorized: bool) -> None:
     with connection() as database:
         database.execute(
             'INSERT INTO vehicles (plate_number, description, authorized, created_at) VALUES (?, ?, ?, ?)'
-            ' ON CONFLICT (plate_number) DO UPDATE SET description = excluded.description, authorized = excluded.authorized',
-            (plate, description, int(authorized), datetime.now(timezone.utc).isoformat()),
+            ' ON CONFLICT (plate_number) DO UPDATE'
+            ' SET description = excluded.description, authorized = excluded.authorized',
+            (plate, description, int(authorized), datetime.now(UTC).isoformat()),
         )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import secrets
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from src.utils.paths import USERS
@@ -27,7 +27,7 @@ def _entry(name: str, password: str, role: str) -> dict[str, Any]:
         'role': role,
         'name': name.title(),
         'email': '',
-        'created_at': datetime.now(timezone.utc).isoformat(),
+        'created_at': datetime.now(UTC).isoformat(),
         'last_login': None,
     }
 
@@ -54,7 +54,7 @@ def log_in(name: str, password: str) -> bool:
     if user is None or not secrets.compare_digest(user['password_hash'], password_hash(password, user['salt'])):
         log.warning('Failed login attempt for user %s', name)
         return False
-    user['last_login'] = datetime.now(timezone.utc).isoformat()
+    user['last_login'] = datetime.now(UTC).isoformat()
     save(data)
     return True
 

@@ -194,7 +194,7 @@ def log_to_file() -> None:
 
 
 def load() -> Wsgi:
-    """The guarded application. Everything is done here and not on import, so that tests can choose the folders first."""
+    """The guarded application. Done here and not on import, so that tests can choose the folders first."""
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     prepare()

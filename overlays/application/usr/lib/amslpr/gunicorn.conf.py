@@ -1,4 +1,4 @@
-"""How gunicorn runs the application: one process, because AMSLPR keeps state in memory, and threads for slow requests."""
+"""How gunicorn runs the application: one process, since AMSLPR keeps state in memory; threads for slow requests."""
 
 # Started in the read-only release, so that no module can be put in the way in a folder that the application writes.
 chdir = '/opt/amslpr/current'

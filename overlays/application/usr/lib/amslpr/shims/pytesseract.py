@@ -31,7 +31,9 @@ def image_to_data(image: Any, lang: str | None = None, config: str = '', **_: An
     lines = [line.split('\t') for line in _run(image, lang, config, ['tsv']).splitlines()]
     if not lines:
         return {'text': [], 'conf': []}
-    table: dict[str, list[Any]] = {name: [row[i] for row in lines[1:] if i < len(row)] for i, name in enumerate(lines[0])}
+    table: dict[str, list[Any]] = {
+        name: [row[i] for row in lines[1:] if i < len(row)] for i, name in enumerate(lines[0])
+    }
     table['conf'] = [float(value) for value in table.get('conf', [])]
     return table
 
