@@ -78,9 +78,10 @@ export const baseSystem = defineStage({
         passwords: scan('No account has a password that can be used', 'default-passwords', { guide: [15] }),
         accounts: scan('Account files agree, and only root has uid 0', 'passwd-consistency'),
         cpu: scan('Every program is for this CPU', 'foreign-elf'),
+        capabilities: scan('No program has capabilities of its own', 'capabilities', { with: { allow: {} } }),
         owners: scan('Every file has an owner with a name', 'file-owners'),
         writable: scan('Nothing is writable by everybody', 'world-writable'),
-        packaged: scan('Every packaged file is as its package made it', 'package-files', { guide: [1] }),
+        packaged: scan('Every packaged file is as its package made it', 'package-files', { guide: [1, 60] }),
         failed: run('No unit has failed', 'systemctl --failed --no-legend --plain', { lacks: /\S/ }),
       },
     };

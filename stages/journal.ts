@@ -11,9 +11,17 @@ export const journal = defineStage({
       'Logs are in the journal, which root and the group adm can read; a log folder of mode 640 could not be entered.',
     ),
     49: runBook('review', 'What to read once a week, with the commands.'),
+    50: runBook(
+      'monitoring',
+      'A failed backup is an alert in the journal; the run-book says how to be told of it and of others.',
+    ),
+    51: runBook('monitoring', 'Which commands answer, at which figures to act.'),
     53: runBook('central-logs', 'How to send the journal to another machine, and what to mind.'),
     54: built('journald and logrotate limit size and age, so logs never fill the card.'),
     55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
+    56: runBook('incident', 'Steps from the first suspicion to the return to service.'),
+    57: runBook('incident', 'A table to fill in: who decides, who acts, who is told.'),
+    58: runBook('incident', 'Twice a year, on a device in the emulator.'),
   },
 
   options: Type.Object(
@@ -36,7 +44,7 @@ export const journal = defineStage({
   ),
 
   contribute({ maxDiskMiB, maxMemoryMiB, keepDays }, { overlay }) {
-    const conf = '/etc/systemd/journald.conf.d/60-amslpr.conf';
+    const conf = '/etc/systemd/journald.conf.d/zz-amslpr.conf';
     return {
       packages: ['logrotate'],
       files: [overlay(conf, { data: { maxDiskMiB, maxMemoryMiB, keepDays } })],
@@ -49,7 +57,7 @@ export const journal = defineStage({
         limits: file('The journal is limited', conf, {
           guide: [54],
           matches: [/^SystemMaxUse=\d+M$/m, /^RuntimeMaxUse=\d+M$/m, /^MaxRetentionSec=\d+day$/m],
-          why: 'The file sorts after the 40- of Raspberry Pi OS, which keeps the journal in memory for ever.',
+          why: 'It sorts after syslog.conf of Debian, and after the 40- of Raspberry Pi OS that keeps the journal in memory.',
         }),
         'not-on-root': unit(
           'The journal waits for the encrypted partition',

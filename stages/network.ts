@@ -7,6 +7,10 @@ export const network = defineStage({
   about:
     'NetworkManager for wired and wireless networks, with the connections that the first boot writes from the site file, and systemd-timesyncd for the time. The device announces itself to nobody and asks no server whether it is on line. Name your own time servers with `timeServers`.',
   guide: {
+    30: runBook('cameras', 'Cameras are set up by people; the image holds no camera password that could be a default.'),
+    31: runBook('cameras', 'How to make one for each camera, and where to keep it.'),
+    32: runBook('cameras', 'Which services a camera needs for AMSLPR; the others are switched off.'),
+    33: runBook('cameras', 'Twice a year, and when the maker announces a fault.'),
     34: runBook('cameras', 'A network of its own for the cameras, and how to check it.'),
     35: runBook('cameras', 'A VLAN for the cameras: the switch does it, the device can be a member.'),
     38: runBook('network', 'A network of its own for the device: what switch and router must do.'),

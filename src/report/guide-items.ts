@@ -1,0 +1,112 @@
+/** The 67 recommendations of AMSLPR's hardening guide, numbered in the order of its text; titles are ours. */
+export const guideSections: readonly { readonly title: string; readonly items: Readonly<Record<number, string>> }[] = [
+  {
+    title: 'Operating system',
+    items: {
+      1: 'Keep the system updated',
+      2: 'Install security updates by itself',
+      3: 'Firewall: refuse what comes in but SSH, HTTP and HTTPS',
+      4: 'Switch unneeded services off',
+      5: 'SSH: no root, no passwords, no X11, three tries',
+      6: 'fail2ban for SSH: three failures, one hour',
+    },
+  },
+  {
+    title: 'File system',
+    items: {
+      7: '/opt/amslpr belongs to root',
+      8: '/etc/amslpr belongs to root',
+      9: '/opt/amslpr has mode 755',
+      10: 'config.json has mode 640',
+      11: 'The TLS folder has mode 750',
+      12: 'The TLS key has mode 600',
+      13: 'Logs have mode 640',
+      14: 'Disk encryption',
+    },
+  },
+  {
+    title: 'Web interface',
+    items: {
+      15: 'Passwords must be complex',
+      16: 'Passwords are kept in a manager',
+      17: 'HTTPS with a trusted certificate',
+      18: 'Sound TLS settings',
+      19: 'Test of the TLS settings',
+      20: 'X-Content-Type-Options',
+      21: 'X-Frame-Options',
+      22: 'X-XSS-Protection',
+      23: 'Strict-Transport-Security',
+      24: 'Content-Security-Policy',
+      25: 'Rate limit: 100 requests a minute',
+    },
+  },
+  {
+    title: 'Database',
+    items: {
+      26: 'The database has mode 640',
+      27: 'The database belongs to root',
+      28: 'Encryption of the database',
+      29: 'Backup every night at two',
+    },
+  },
+  {
+    title: 'Cameras',
+    items: {
+      30: 'No default passwords on cameras',
+      31: 'A strong password of its own for each camera',
+      32: 'Unused services of cameras are off',
+      33: 'Firmware of cameras is up to date',
+      34: 'Cameras have a network of their own',
+      35: 'A VLAN for the cameras',
+      36: 'Firewall rules for the cameras',
+      37: 'Credentials of cameras are encrypted, the key is safe',
+    },
+  },
+  {
+    title: 'Network',
+    items: {
+      38: 'A VLAN for the device',
+      39: 'Segmentation',
+      40: 'nginx as reverse proxy',
+      41: 'TLS 1.2 and 1.3 only',
+      42: 'The server chooses the cipher',
+      43: 'Six cipher suites',
+      44: 'TLS sessions: one day, shared cache, no tickets',
+      45: 'HSTS for two years, with preload',
+      46: 'OCSP stapling',
+      47: 'Scan of the open ports',
+      48: 'Scan for vulnerabilities',
+      49: 'Review of the logs',
+    },
+  },
+  {
+    title: 'Monitoring and response',
+    items: {
+      50: 'Alerts when something fails',
+      51: 'Watch over processor, memory and disk',
+      52: 'Alerts for failed log-ins',
+      53: 'Logs in one place',
+      54: 'Rotation of logs',
+      55: 'A tool to analyse logs',
+      56: 'Incident plan: what to do',
+      57: 'Incident plan: who does it',
+      58: 'Incident plan: rehearsal',
+    },
+  },
+  {
+    title: 'Maintenance',
+    items: {
+      59: 'Updates of AMSLPR',
+      60: 'Updates of system and dependencies',
+      61: 'Security announcements',
+      62: 'Security reviews',
+      63: 'Penetration tests',
+      64: 'Review of the policies',
+      65: 'Rehearsal of backup and restore',
+      66: 'Backups are stored safely',
+      67: 'The restore is written down',
+    },
+  },
+];
+
+export const guideNumbers: readonly number[] = guideSections.flatMap(({ items }) => Object.keys(items).map(Number));
