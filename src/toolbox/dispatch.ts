@@ -1,0 +1,109 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Cache } from '../host/cache.ts';
+import type { Mount, Namespace } from '../host/namespace.ts';
+import { digestOf, sha256 } from '../plan/digest.ts';
+import { parseRules, ruleFor } from './dispatch-rules.ts';
+
+/** A package as both lists name it. `file` is the arm64 .deb in the cache. */
+export interface TargetPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly sha256: string;
+  readonly file: string;
+}
+
+/** What a namespace needs to run arm64 programs by dispatch: the handler to register and what to mount below /run. */
+export interface Dispatch {
+  readonly emulator: string;
+  readonly mounts: readonly Mount[];
+  /** Part of the key of whatever is built with it. */
+  readonly id: string;
+}
+
+export interface DispatchInput {
+  readonly namespace: Namespace;
+  readonly cache: Cache;
+  /** Folder of the toolbox's root file system, in the cache, and the digest of its making. */
+  readonly toolbox: { readonly root: string; readonly id: string; readonly versions: ReadonlyMap<string, string> };
+  /** What will be installed in the target. */
+  readonly packages: readonly TargetPackage[];
+  /** Folder of the project. */
+  readonly project: string;
+}
+
+const SOURCES = ['dispatch.c', 'sha256.h', 'dispatch-home.py', 'dispatch.rules'];
+/** Where the target sees it; the handler is compiled for this place. */
+const HOME = '/run/.toolbox';
+const TOLD = /^\/usr\/bin\/dpkg(-deb|-query|-split|-divert|-trigger)?$/;
+
+/** A rebuild without a change of source (1.2-3+b1) is the same program for another CPU: the suffix says no more than that. */
+const sourceVersion = (version: string): string => version.replace(/\+b[0-9]+$/, '');
+
+/**
+ * The handler, its table and its helpers for one toolbox and one list of packages, made once and cached.
+ * Only programs of packages that target and toolbox have in the same version get into the table.
+ */
+export async function openDispatch(input: DispatchInput): Promise<Dispatch> {
+  const native = join(input.project, 'native');
+  const same = input.packages.filter(
+    ({ name, version }) => sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version),
+  );
+  const id = digestOf([
+    input.toolbox.id,
+    SOURCES.map((name) => sha256(readFileSync(join(native, name)))),
+    same.map((one) => one.sha256).sort(),
+  ]).slice(0, 32);
+  const home = join(input.cache.toolboxes, `dispatch-${id}`);
+  if (!existsSync(home)) await make(input, same, home);
+  return {
+    id,
+    emulator: join(home, 'dispatch'),
+    mounts: [
+      { kind: 'bind', source: home, target: HOME },
+      { kind: 'stack', lower: [input.toolbox.root], target: `${HOME}/root` },
+    ],
+  };
+}
+
+async function make(input: DispatchInput, packages: readonly TargetPackage[], home: string): Promise<void> {
+  const aside = `${home}.${randomBytes(4).toString('hex')}.new`;
+  await mkdir(aside, { mode: 0o755 });
+  try {
+    const owner = await stat(input.cache.toolboxes);
+    await chown(aside, owner.uid, owner.gid);
+    await input.namespace.run(['python3', '/native/dispatch-home.py', '/out'], {
+      root: { kind: 'stack', lower: [input.toolbox.root], discard: true },
+      mounts: [
+        { kind: 'bind', source: join(input.project, 'native'), target: '/native' },
+        { kind: 'bind', source: input.cache.packages, target: '/packages' },
+        { kind: 'bind', source: aside, target: '/out', write: true },
+      ],
+      input: packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`).join(''),
+    });
+    const table = await makeTable(join(aside, 'programs'), input);
+    await writeFile(join(aside, 'table'), table);
+    await chmod(join(aside, 'table'), 0o644);
+    await rename(aside, home);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+/** Applies the rules to the list of programs; a program that the toolbox lacks is left to emulation. */
+async function makeTable(programs: string, input: DispatchInput): Promise<string> {
+  const file = 'native/dispatch.rules';
+  const rules = parseRules(await readFile(join(input.project, file), 'utf8'), file);
+  const lines = (await readFile(programs, 'utf8')).trim().split('\n');
+  return lines
+    .flatMap((line) => {
+      const [size, digest, path = ''] = line.split(' ');
+      const rule = ruleFor(path, rules);
+      if (rule === 'never' || !existsSync(join(input.toolbox.root, path))) return [];
+      return [`${size} ${digest} ${rule} ${TOLD.test(path) ? 'patched' : 'root'}${path}\n`];
+    })
+    .sort()
+    .join('');
+}
