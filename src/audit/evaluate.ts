@@ -83,14 +83,19 @@ const some = (list: readonly string[]): string =>
     ? list.join(', ')
     : `${list.slice(0, MAX_SHOWN).join(', ')} and ${list.length - MAX_SHOWN} more`;
 
-/** Everything that a path or pattern leads to; a plain path follows links, as whoever reads the file does. */
-function targets(tree: Tree, path: string): TreeEntry[] {
-  if (isPattern(path)) {
-    const found = find(tree, path).flatMap((entry) => follow(tree, entry.path) ?? entry);
-    return found.filter((entry) => entry.type !== 'directory');
+/**
+ * What a file check looks at. A plain path follows links, as whoever reads the file does. A pattern takes the regular
+ * files, and when content is asked for, also what links lead to.
+ */
+function targets(tree: Tree, path: string, withContent: boolean): TreeEntry[] {
+  if (!isPattern(path)) {
+    const entry = follow(tree, path) ?? tree.get(path);
+    return entry === undefined ? [] : [entry];
   }
-  const entry = follow(tree, path) ?? tree.get(path);
-  return entry === undefined ? [] : [entry];
+  return find(tree, path).flatMap((entry) => {
+    const real = entry.type === 'symlink' && withContent ? follow(tree, entry.path) : entry;
+    return real?.type === 'file' ? [real] : [];
+  });
 }
 
 function permissionProblems(entry: TreeEntry, want: { mode?: string; owner?: string }, names: Names): string[] {
@@ -111,7 +116,9 @@ const fits = (expression: RegExp, text: string): boolean =>
   new RegExp(expression.source, expression.flags.replace(/[gy]/g, '')).test(text);
 
 function fileAnswer(check: FileCheck, { tree, names }: Facts): Answer {
-  const entries = targets(tree, check.path);
+  const [matches, lacks] = [several(check.matches), several(check.lacks)];
+  const withContent = matches.length + lacks.length > 0;
+  const entries = targets(tree, check.path, withContent);
   if (entries.length === 0) return { evidence: `${check.path} is not there`, expected: `a file ${check.path}` };
   const seen: string[] = [];
   const wrong: string[] = [];
@@ -122,9 +129,8 @@ function fileAnswer(check: FileCheck, { tree, names }: Facts): Answer {
       continue;
     }
     const problems = permissionProblems(entry, check, names);
-    const [matches, lacks] = [several(check.matches), several(check.lacks)];
-    const text = matches.length + lacks.length > 0 ? tree.text(entry.path) : undefined;
-    if (matches.length + lacks.length > 0 && text === undefined) problems.push('content that can be read');
+    const text = withContent ? tree.text(entry.path) : undefined;
+    if (withContent && text === undefined) problems.push('content that can be read');
     if (text !== undefined) {
       problems.push(...matches.filter((one) => !fits(one, text)).map((one) => `a match for ${one}`));
       for (const one of lacks.filter((expression) => fits(expression, text))) {
