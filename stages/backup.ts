@@ -73,7 +73,11 @@ export const backup = defineStage({
           guide: [29],
           matches: /^active$/m,
         }),
-        works: run('A backup can be made now', 'systemctl start amslpr-backup.service', { ...open, guide: [29, 65] }),
+        works: run('A backup can be made now', 'systemctl start amslpr-backup.service', {
+          ...open,
+          guide: [29, 65],
+          exit: 0,
+        }),
         good: run('The archives are the ones that were made', '/usr/sbin/amslpr-device backup verify', {
           ...open,
           guide: [65],

@@ -48,7 +48,7 @@ export function patternToRegExp(pattern: string): RegExp {
     .split(/(\*\*\/|\/\*\*$|\*\*|\*)/)
     .map((piece) => {
       if (piece === '**/') return '(?:[^/]+/)*';
-      if (piece === '/**') return '(?:/.*)?';
+      if (piece === '/**') return '/.+';
       if (piece === '**') return '.*';
       if (piece === '*') return '[^/]*';
       return piece.replace(/[\\^$.|?+()[\]{}]/g, '\\$&');
