@@ -26,35 +26,23 @@ export const accounts = defineStage({
   about:
     'No account of the image can log in. The first boot makes the administrators that the site file names: they log in with SSH keys and need a password for sudo. Passwords that people choose must be strong, wrong ones lock for a while, and idle shells end.',
   guide: {
-    15: built(
-      'Passwords of the system are checked by pwquality and locked by faillock; the web log-in has its own rule.',
-    ),
+    15: built('pwquality refuses weak passwords of the system, faillock locks; the web log-in has its own rule.'),
     16: runBook('passwords', 'Where the first passwords come from and how to keep them.'),
   },
 
   options: Type.Object(
     {
       minimumLength: Type.Integer({ minimum: 12, maximum: 64, default: 14, description: 'Characters of a password.' }),
-      maximumFailures: Type.Integer({
-        minimum: 3,
-        maximum: 20,
-        default: 5,
-        description: 'Wrong passwords before a lock.',
-      }),
+      maxFailures: Type.Integer({ minimum: 3, maximum: 20, default: 5, description: 'Wrong passwords before a lock.' }),
       lockMinutes: Type.Integer({ minimum: 1, maximum: 1440, default: 15, description: 'How long that lock lasts.' }),
       idleMinutes: Type.Integer({ minimum: 1, maximum: 480, default: 15, description: 'Idle shells end after this.' }),
-      sudoMinutes: Type.Integer({
-        minimum: 0,
-        maximum: 15,
-        default: 5,
-        description: 'How long sudo remembers a password.',
-      }),
+      sudoMinutes: Type.Integer({ minimum: 0, maximum: 15, default: 5, description: 'How long sudo asks no more.' }),
     },
     { additionalProperties: false },
   ),
 
-  contribute({ minimumLength, maximumFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay }) {
-    const faillock = `deny=${maximumFailures} unlock_time=${lockMinutes * 60} fail_interval=${lockMinutes * 60}`;
+  contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay }) {
+    const faillock = `deny=${maxFailures} unlock_time=${lockMinutes * 60} fail_interval=${lockMinutes * 60}`;
     return {
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
       groups: [{ name: 'amslpr-admins', gid: 960 }],
@@ -89,7 +77,7 @@ export const accounts = defineStage({
           ],
         }),
         umask: file('New files are not readable by everybody', '/etc/pam.d/common-session', {
-          matches: /^session\s+optional\s+pam_umask\.so umask=0027$/m,
+          matches: /^session\s+optional\s+pam_umask\.so umask=0027 nousergroups$/m,
         }),
         idle: file('Idle shells end', '/etc/profile.d/amslpr.sh', { matches: /^\s*readonly TMOUT$/m }),
         su: file('Only administrators can use su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),

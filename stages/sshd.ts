@@ -1,6 +1,7 @@
 import { absent, built, file, folder, run, symlink, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
+const policy = '/etc/ssh/sshd_config.d/00-amslpr.conf';
 const effective = '/usr/sbin/sshd -T -C user=nobody,host=localhost,addr=127.0.0.1';
 
 export const sshd = defineStage({
@@ -33,10 +34,7 @@ export const sshd = defineStage({
     return {
       packages: ['openssh-server'],
       files: [
-        overlay('/etc/ssh/sshd_config.d/00-amslpr.conf', {
-          mode: '0600',
-          data: { port, maxAuthTries, seconds: idleMinutes * 60 },
-        }),
+        overlay(policy, { mode: '0600', data: { port, maxAuthTries, seconds: idleMinutes * 60 } }),
         overlay('/etc/ssh/banner'),
         overlay('/etc/systemd/system/ssh.service.d/10-amslpr.conf'),
         folder('/etc/ssh/authorized_keys.d'),
@@ -52,7 +50,7 @@ export const sshd = defineStage({
       openPorts: [{ port, protocol: 'tcp', action: 'limit', comment: 'SSH' }],
       checks: {
         'no-host-key': absent('No host key is in the image', ['/etc/ssh/ssh_host_*'], { guide: [5] }),
-        'drop-in': file('Only root reads the policy', '/etc/ssh/sshd_config.d/00-amslpr.conf', {
+        'drop-in': file('Only root reads the policy', policy, {
           guide: [5],
           mode: '0600',
           owner: 'root:root',
@@ -73,7 +71,6 @@ export const sshd = defineStage({
         }),
         starts: unit('sshd starts at boot', 'ssh.service', 'enabled', { guide: [5] }),
         'no-socket': unit('Nothing else listens for SSH', 'ssh.socket', 'masked', { guide: [4, 5] }),
-        'keys-by-us': unit("Debian's key generation is off", 'sshd-keygen.service', 'masked'),
         'no-passwords': run('Passwords are refused', effective, {
           guide: [5],
           matches: [
