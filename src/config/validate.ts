@@ -1,0 +1,129 @@
+import { Ajv, type ErrorObject } from 'ajv';
+import type { Config } from '../core/config.ts';
+import { type Problem, UserError } from '../core/errors.ts';
+import type { AnyStage } from '../core/stage.ts';
+import { optionsSchema } from './schema.ts';
+import { mostSimilar } from './similar.ts';
+import { type Parsed, problemAt } from './yaml.ts';
+
+/**
+ * Checks a parsed document against the stages' options and fills in defaults.
+ * @throws UserError with every problem, each at its place in the file.
+ */
+export function validateConfig(parsed: Parsed, source: string, file: string, stages: readonly AnyStage[]): Config {
+  const document = parsed.value ?? {};
+  const at = (pointer: string, message: string, hint?: string): Problem =>
+    problemAt(file, source, parsed.keys.get(pointer) ?? parsed.values.get(pointer) ?? 0, message, hint);
+  if (typeof document !== 'object' || Array.isArray(document)) {
+    throw new UserError(at('', `A configuration is a map of stages, found ${show(document)}`, 'Write `name: amslpr`.'));
+  }
+  const left = new Set(stages.map(({ name }) => name).filter((name) => Reflect.get(document, name) === false));
+  const options: Record<string, unknown> = Object.fromEntries(
+    Object.entries(document)
+      .filter(([name]) => !left.has(name))
+      // `sshd:` with nothing below it is what is left when all its lines are commented out.
+      .map(([name, value]) => [name, value ?? {}]),
+  );
+  const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, allowUnionTypes: true });
+  const check = ajv.compile(optionsSchema(stages));
+  if (!check(options)) {
+    const errors = (check.errors ?? []).filter((error) => !isEcho(error, check.errors ?? []));
+    const problems = errors.map((error) => explain(error, parsed, at));
+    const first = (problem: Problem): number => (problem.where?.line ?? 0) * 1000 + (problem.where?.column ?? 0);
+    throw new UserError(problems.sort((a, b) => first(a) - first(b)));
+  }
+  const { name, base, ...rest } = options;
+  return {
+    name: name as string,
+    base: base as Config['base'],
+    stages: Object.fromEntries(
+      stages.map((stage) => [stage.name, left.has(stage.name) ? false : (rest[stage.name] as Record<string, unknown>)]),
+    ),
+  };
+}
+
+/** Of an alternative, Ajv reports each branch and then the whole: the branches say the same more confusingly. */
+function isEcho(error: ErrorObject, all: readonly ErrorObject[]): boolean {
+  return all.some(
+    (other) => other.keyword === 'anyOf' && other !== error && error.schemaPath.startsWith(`${other.schemaPath}/`),
+  );
+}
+
+type At = (pointer: string, message: string, hint?: string) => Problem;
+
+function explain(error: ErrorObject, parsed: Parsed, at: At): Problem {
+  const pointer = error.instancePath;
+  const name = pointer === '' ? 'The configuration' : pointer.slice(1).replaceAll('/', '.').replaceAll('~1', '/');
+  const found = `found ${show(error.data, parsed.plain.get(pointer))}`;
+  const schema = (error.parentSchema ?? {}) as {
+    description?: string;
+    examples?: unknown[];
+    anyOf?: { const?: unknown }[];
+  };
+  const about = schema.description;
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const key = String(error.params['additionalProperty']);
+      const known = Object.keys((error.parentSchema?.['properties'] as object | undefined) ?? {});
+      const near = mostSimilar(key, known);
+      const hint = near === undefined ? `Allowed here: ${known.join(', ')}.` : `Did you mean ${near}?`;
+      return at(
+        `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+        `${key} is not an option ${pointer === '' ? 'here' : `of ${name}`}`,
+        hint,
+      );
+    }
+    case 'anyOf':
+    case 'const':
+    case 'enum': {
+      const allowed = (schema.anyOf?.map((one) => one.const) ??
+        error.params['allowedValues'] ?? [error.params['allowedValue']]) as unknown[];
+      const words = allowed.filter((one) => one !== undefined).map(String);
+      const near = typeof error.data === 'string' ? mostSimilar(error.data, words) : undefined;
+      const advice = near === undefined ? '' : ` Did you mean ${near}?`;
+      return at(pointer, `${name} is one of ${words.join(', ')}; ${found}`, `${about ?? 'Take one of them.'}${advice}`);
+    }
+    case 'type': {
+      const wanted = [error.params['type']].flat().join(' or ');
+      return at(pointer, `${name} must be ${article(wanted)}; ${found}`, typeHint(wanted, about));
+    }
+    case 'pattern':
+      return at(
+        pointer,
+        `${name} does not have the form it needs (${String(error.params['pattern'])}); ${found}`,
+        about,
+      );
+    case 'required':
+      return at(pointer, `${name} lacks ${String(error.params['missingProperty'])}`, about);
+    default:
+      return at(pointer, `${name} ${error.message ?? 'is wrong'}; ${found}`, about);
+  }
+}
+
+const article = (type: string): string =>
+  ({
+    integer: 'a whole number',
+    number: 'a number',
+    string: 'text',
+    boolean: 'true or false',
+    array: 'a list',
+    object: 'a map',
+  })[type] ?? type;
+
+function typeHint(wanted: string, about: string | undefined): string {
+  const how: Record<string, string> = {
+    boolean: 'Write true or false; yes, no, on and off are text.',
+    string: "Put the value in quotes: '…'.",
+    array: 'Write one line with `- ` for each entry.',
+    integer: 'Write a decimal number without quotes and leading zeros.',
+  };
+  return [how[wanted], about].filter((one) => one !== undefined).join(' ');
+}
+
+function show(value: unknown, plain?: string): string {
+  if (plain !== undefined && typeof value === 'string') return `the text ${JSON.stringify(plain.slice(0, 80))}`;
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (value !== null && typeof value === 'object') return 'a map';
+  if (value === null) return 'nothing';
+  return JSON.stringify(value)?.slice(0, 80) ?? 'nothing';
+}
