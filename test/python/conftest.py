@@ -63,7 +63,7 @@ def users_file(password: str) -> str:
         'created_at': '',
         'last_login': None,
     }
-    return json.dumps({'users': {'admin': admin}, 'roles': {'admin': ['view', 'edit', 'admin']}})
+    return json.dumps({'users': {'admin': admin}, 'roles': {'admin': {'permissions': ['view', 'edit', 'admin']}}})
 
 
 @pytest.fixture

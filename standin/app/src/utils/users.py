@@ -10,7 +10,11 @@ from typing import Any
 from src.utils.paths import USERS
 
 ROUNDS = 100_000
-ROLES = {'admin': ['view', 'edit', 'admin'], 'operator': ['view', 'edit'], 'viewer': ['view']}
+ROLES = {
+    'admin': {'description': 'Administrator with full access', 'permissions': ['view', 'edit', 'admin']},
+    'operator': {'description': 'Operator with limited access', 'permissions': ['view', 'edit']},
+    'viewer': {'description': 'Viewer with read-only access', 'permissions': ['view']},
+}
 log = logging.getLogger('AMSLPR.users')
 
 
@@ -47,16 +51,16 @@ def save(data: dict[str, Any]) -> None:
     USERS.chmod(0o666)
 
 
-def log_in(name: str, password: str) -> bool:
-    """Whether the password is right; notes the time when it is."""
+def log_in(name: str, password: str) -> list[str] | None:
+    """The account's permissions when the password is right, and notes the time; None when it is wrong."""
     data = load()
     user = data['users'].get(name)
     if user is None or not secrets.compare_digest(user['password_hash'], password_hash(password, user['salt'])):
         log.warning('Failed login attempt for user %s', name)
-        return False
+        return None
     user['last_login'] = datetime.now(UTC).isoformat()
     save(data)
-    return True
+    return data['roles'][user['role']]['permissions']
 
 
 def set_password(name: str, password: str) -> None:

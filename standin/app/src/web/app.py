@@ -76,9 +76,11 @@ def _pages(app: Flask) -> None:
         if request.method == 'GET':
             return render_template('login.html', wrong=False)
         _check_token()
-        if not users.log_in(request.form['username'], request.form['password']):
+        permissions = users.log_in(request.form['username'], request.form['password'])
+        if permissions is None:
             return render_template('login.html', wrong=True)
         session['username'] = request.form['username']
+        session['permissions'] = permissions
         # Fault: leads wherever the address says.
         return redirect(request.args.get('next') or '/dashboard')
 

@@ -13,7 +13,7 @@ from werkzeug.datastructures import CallbackDict
 MOST = 500
 
 
-class FileSession(CallbackDict[str, Any], SessionMixin):
+class FileSession(CallbackDict[str, Any], SessionMixin):  # pyright: ignore[reportIncompatibleMethodOverride]
     """One visitor's values; `sid` is the cookie."""
 
     def __init__(self, initial: dict[str, Any], sid: str, new: bool) -> None:
