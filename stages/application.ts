@@ -39,7 +39,8 @@ export const application = defineStage({
       source: Type.Optional(
         Type.String({
           pattern: '^/[^\\0\\n]+$',
-          description: 'Absolute path of the folder with the application (src/, config.json …). Default: the stand-in.',
+          description:
+            'Absolute path of the folder with the application (src/, config.json …); no password may be in its config.json, which goes into every image. Default: the stand-in.',
         }),
       ),
       packages: Type.Optional(
