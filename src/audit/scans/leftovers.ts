@@ -1,3 +1,4 @@
+import { md5sums } from '../dpkg.ts';
 import { anyPattern, patternToRegExp } from '../paths.ts';
 import type { Tree, TreeEntry } from '../tree.ts';
 import { count, readParameters, type Scan } from './scan.ts';
@@ -61,12 +62,22 @@ function resolvConfIsRuntime(entry: TreeEntry): boolean {
   return entry.path === '/etc/resolv.conf' && entry.type === 'symlink' && /^(\.\.)?\/run\//.test(entry.target ?? '');
 }
 
+/** Test keys that a package brings are public, and no secret. */
+function packagedFiles(tree: Tree): (path: string) => boolean {
+  let sums: Map<string, string> | undefined;
+  return (path) => {
+    sums ??= new Map(md5sums(tree).map((file) => [file.path, file.md5]));
+    return sums.has(path) && sums.get(path) === tree.md5(path);
+  };
+}
+
 /** Nothing in the image belongs to one device or to the machine that built it. */
 export const leftovers: Scan = (tree, parameters) => {
   const given = readParameters(parameters, ['allow', 'strings']);
   const allowed = anyPattern(given.strings('allow'));
   const strings = given.strings('strings');
   const unwanted = UNWANTED.map(([pattern, what]) => [patternToRegExp(pattern), what] as const);
+  const isPackaged = packagedFiles(tree);
   const problems = machineIdProblem(tree);
   let looked = 0;
   let searched = 0;
@@ -81,7 +92,8 @@ export const leftovers: Scan = (tree, parameters) => {
     const head = UTF8.decode(entry.head ?? new Uint8Array());
     const named = PRIVATE_KEY_FILE.test(entry.path) && !/PUBLIC KEY/.test(head) && entry.size > 0;
     const code = /^\/usr\/(?:lib|share)\//.test(entry.path);
-    if ((named && !code) || PRIVATE_KEY_TEXT.test(head)) problems.push(`${entry.path} is a private key`);
+    const isKey = (named && !code) || PRIVATE_KEY_TEXT.test(head);
+    if (isKey && !isPackaged(entry.path)) problems.push(`${entry.path} is a private key`);
     const text = strings.length === 0 ? undefined : tree.text(entry.path);
     if (text === undefined) continue;
     searched++;

@@ -24,7 +24,7 @@ const PACKAGED: readonly TreeNode[] = [
     'auth\trequisite\tpam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\n' +
       'auth\t[default=die]\tpam_faillock.so authfail\n',
   ),
-  file('/etc/pam.d/common-session', 'session optional\t\t\tpam_umask.so umask=0027\n'),
+  file('/etc/pam.d/common-session', 'session optional\t\t\tpam_umask.so umask=0027 nousergroups\n'),
   file('/usr/lib/firmware/dsp.bin', elf(137)),
 ];
 

@@ -5,6 +5,8 @@ import { accounts, file, folder, link } from './helpers.ts';
 import { capability, cloneModel, elf, type Model, md5, modelOf, put, treeOfModel } from './model.ts';
 import { breaks } from './scan-breaks.ts';
 
+const TEST_KEY = '-----BEGIN PRIVATE KEY-----\npublic, since it is packaged\n';
+
 /** An image that every scan is content with. */
 function goodImage(): Model {
   const status = [
@@ -40,6 +42,8 @@ function goodImage(): Model {
         `${md5('tool\n')}  usr/bin/tool\n${md5('doc\n')}  usr/share/doc/x/README\n`,
       ),
       file('/usr/bin/tool', 'tool\n', { mode: 0o755 }),
+      file('/usr/lib/python3/x/test-key.pem', TEST_KEY),
+      file('/var/lib/dpkg/info/python3-x.md5sums', `${md5(TEST_KEY)}  usr/lib/python3/x/test-key.pem\n`),
       file('/usr/lib/systemd/system/nginx.service', '[Service]\nExecStart=/usr/sbin/nginx\n'),
       link('/etc/systemd/system/multi-user.target.wants/nginx.service', '/usr/lib/systemd/system/nginx.service'),
       file('/etc/systemd/system/own.service', '[Service]\nExecStart=!/usr/bin/tool -x\nExecStopPost="/usr/bin/tool"\n'),
@@ -127,6 +131,11 @@ describe('parameters', () => {
     const allow = { '/usr/bin/ping': 'cap_net_raw=ep', '/usr/bin/dumpcap': 'cap_net_admin=ep' };
     expect(run('capabilities', { allow })).toMatch(/dumpcap lacks/);
     expect(run('capabilities', { allow: { '/usr/bin/ping': 'cap_net_raw=p' } })).toMatch(/has cap_net_raw=ep, not/);
+  });
+
+  it('a packaged key that is another one', () => {
+    const other = file('/usr/lib/python3/x/test-key.pem', '-----BEGIN PRIVATE KEY-----\nours\n');
+    expect(run('leftovers', {}, (model) => put(model, other))).toMatch(/test-key\.pem is a private key/);
   });
 
   it('strings of the build are looked for in texts', () => {
