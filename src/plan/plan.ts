@@ -90,8 +90,9 @@ function collect(all: readonly Contribution[]): Collected {
   };
 }
 
+/** Expressions as Python takes them: the flags in front, since the source alone would lose them. */
 const sources = (list: RegExp | readonly RegExp[] | undefined): string[] =>
-  [list ?? []].flat().map((one) => one.source);
+  [list ?? []].flat().map(({ source, flags }) => (flags === '' ? source : `(?${flags})${source}`));
 
 function planned(path: AbsPath, value: unknown): Contributed {
   const file: PlannedFile = {
