@@ -1,0 +1,14 @@
+#!/usr/bin/env -S npx tsx
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checksOf, defaultContributions } from '../src/report/contributions.ts';
+import { coveragePage } from '../src/report/coverage.ts';
+import { referencePage } from '../src/report/reference.ts';
+import { stages } from '../stages/index.ts';
+
+// Writes the pages that are made from the stages. A unit test fails while they differ from what this would write.
+const docs = join(import.meta.dirname, '..', 'docs');
+const runBooks = new Set(readdirSync(join(docs, 'runbooks')).map((name) => name.replace(/\.md$/, '')));
+const all = defaultContributions(stages);
+writeFileSync(join(docs, 'guide-coverage.md'), coveragePage(stages, checksOf(all), runBooks));
+writeFileSync(join(docs, 'reference.md'), referencePage(all));

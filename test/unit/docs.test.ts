@@ -1,0 +1,133 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { UserError } from '../../src/core/errors.ts';
+import { built, file, runBook } from '../../src/core/shorthand.ts';
+import { type AnyStage, defineStage, Type } from '../../src/core/stage.ts';
+import { checksOf, defaultContributions } from '../../src/report/contributions.ts';
+import { coveragePage } from '../../src/report/coverage.ts';
+import { guideNumbers } from '../../src/report/guide-items.ts';
+import { referencePage } from '../../src/report/reference.ts';
+import { stages } from '../../stages/index.ts';
+
+const docs = join(import.meta.dirname, '../../docs');
+const runBooks = new Set(readdirSync(join(docs, 'runbooks')).map((name) => name.replace(/\.md$/, '')));
+const all = defaultContributions(stages);
+const checks = checksOf(all);
+
+/** What coveragePage says is wrong, one message a line. */
+function complaints(of: readonly AnyStage[], books = runBooks): string {
+  try {
+    coveragePage(of, checksOf(defaultContributions(of)), books);
+    return '';
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+}
+
+/** A stage that answers all items but those in `without`, as a run-book that is there. */
+function answering(changes: AnyStage['guide'], without: readonly number[] = []): AnyStage {
+  const rest = guideNumbers.filter((item) => !without.includes(item) && !(item in changes));
+  return defineStage({
+    name: 'everything',
+    title: 'Answer the guide',
+    about: '',
+    guide: { ...Object.fromEntries(rest.map((item) => [item, runBook('review', 'by hand')])), ...changes },
+    options: Type.Object({}),
+    contribute: () => ({ checks: { proof: file('A fact', '/etc/fact', { guide: [7] }) } }),
+  });
+}
+
+describe('the coverage page', () => {
+  it('numbers the 67 items of the guide', () => {
+    expect(guideNumbers).toEqual(Array.from({ length: 67 }, (_, index) => index + 1));
+  });
+
+  it('is current: `npm run docs` writes it', () => {
+    expect(readFileSync(join(docs, 'guide-coverage.md'), 'utf8')).toBe(coveragePage(stages, checks, runBooks));
+  });
+
+  it('takes a stage that answers everything', () => {
+    expect(complaints([answering({ 7: built('in the image') })])).toBe('');
+  });
+
+  it.each([
+    [
+      'an item that nobody answers',
+      answering({}, [14, 51]),
+      'No stage answers item 14 of the guide\nNo stage answers item 51 of the guide',
+    ],
+    [
+      'a built item without a check',
+      answering({ 8: built('in the image') }),
+      'Stage everything builds item 8, and no check proves it',
+    ],
+    [
+      'a run-book that is not there',
+      answering({ 9: runBook('dreams', '') }),
+      'Item 9 of stage everything needs docs/runbooks/dreams.md, which is not there',
+    ],
+    [
+      'a number that the guide does not have',
+      answering({ 68: runBook('review', '') }),
+      'Stage everything answers item 68, and the guide has none of that number',
+    ],
+  ])('refuses %s', (_what, stage, message) => {
+    expect(complaints([stage])).toBe(message);
+  });
+});
+
+describe('the reference page', () => {
+  it('is current: `npm run docs` writes it', () => {
+    expect(readFileSync(join(docs, 'reference.md'), 'utf8')).toBe(referencePage(all));
+  });
+
+  it('has every stage, option and check', () => {
+    const page = referencePage(all);
+    for (const { name, options } of stages) {
+      expect(page).toContain(`\n## ${name}\n`);
+      for (const option of Object.keys(options.properties)) expect(page).toContain(`| \`${option}\` |`);
+    }
+    for (const { id } of checks) expect(page).toContain(`\`${id}\``);
+  });
+});
+
+describe('every stage', () => {
+  it('describes each of its options', () => {
+    const silent = stages.flatMap(({ name, options }) =>
+      Object.entries(options.properties)
+        .filter(([, schema]) => !(schema as { description?: string }).description)
+        .map(([option]) => `${name}.${option}`),
+    );
+    expect(silent).toEqual([]);
+  });
+
+  it('has checks, with ids of small letters', () => {
+    for (const { stage, parts } of all) {
+      const keys = parts.flatMap((part) => Object.keys(part.checks ?? {}));
+      expect(keys.length, stage.name).toBeGreaterThan(0);
+      for (const key of keys) expect(key).toMatch(/^[a-z0-9][a-z0-9.-]*$/);
+    }
+  });
+
+  // The device compiles them with Python's re, which knows these flags by the same letters.
+  it('asks the device in expressions that mean the same there', () => {
+    const wrong = checks.flatMap((check) =>
+      check.kind === 'run'
+        ? [check.matches ?? [], check.lacks ?? []]
+            .flat()
+            .filter(({ flags, source }) => !/^[ims]*$/.test(flags) || /\(\?<[a-z]|\\[pPk]\{?/.test(source))
+            .map((one) => `${check.id}: ${one}`)
+        : [],
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('has no fact about the device that nothing could refute', () => {
+    const empty = checks.filter(
+      (check) => check.kind === 'run' && [check.lacks ?? []].flat().some((one) => one.test('')),
+    );
+    expect(empty.map(({ id }) => id)).toEqual([]);
+  });
+});
