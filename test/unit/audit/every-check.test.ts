@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
-import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { evaluate, isOffline } from '../../../src/audit/evaluate.ts';
-import type { Config } from '../../../src/core/config.ts';
+import { validateConfig } from '../../../src/config/validate.ts';
+import { parseYaml } from '../../../src/config/yaml.ts';
 import { makePlan } from '../../../src/plan/plan.ts';
 import { stages } from '../../../stages/index.ts';
 import { breaksOf } from './check-breaks.ts';
@@ -10,13 +10,8 @@ import { cloneModel, treeOfModel } from './model.ts';
 import { plannedImage } from './planned-image.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const defaults: Config = {
-  name: 'amslpr',
-  base: { kind: 'debian' },
-  stages: Object.fromEntries(
-    stages.map(({ name, options }) => [name, Value.Default(options, {}) as Record<string, unknown>]),
-  ),
-};
+const source = 'name: amslpr\n';
+const defaults = validateConfig(parseYaml(source, 'amslpr.yaml'), source, 'amslpr.yaml', stages);
 const plan = makePlan(
   defaults,
   stages.map((s) => ({ ...s, needs: [] })),
