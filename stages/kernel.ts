@@ -35,7 +35,6 @@ export const kernel = defineStage({
   contribute({ usbStorage, panicSeconds }, { overlay }) {
     const modules = [...blocked, ...(usbStorage ? [] : ['usb-storage', 'uas'])].sort();
     return {
-      packages: ['apparmor'],
       files: [
         overlay('/etc/sysctl.d/60-amslpr.conf', { data: { panicSeconds } }),
         overlay('/etc/modprobe.d/amslpr.conf', { data: { modules }, initramfs: true }),
@@ -75,7 +74,9 @@ export const kernel = defineStage({
         panic: run('A kernel fault ends in a restart', 'sysctl -n kernel.panic kernel.panic_on_oops', {
           matches: new RegExp(`^${panicSeconds}\\n1$`, 'm'),
         }),
-        apparmor: run('AppArmor is on', 'cat /sys/kernel/security/lsm', { matches: /\bapparmor\b/ }),
+        'security-modules': run('The security modules of the kernel are on', 'cat /sys/kernel/security/lsm', {
+          matches: [/\blandlock\b/, /\byama\b/, /\bapparmor\b/],
+        }),
         arguments: run('The kernel got our arguments', 'cat /proc/cmdline', {
           matches: [/\binit_on_alloc=1\b/, /\bslab_nomerge\b/, /\bdebugfs=off\b/],
         }),

@@ -20,7 +20,7 @@ const allowed = words(`
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer logrotate.timer e2scrub_reap.service
   e2scrub_all.timer unattended-upgrades.service amslpr.service amslpr-* ssh.service sshd.service sshd-keygen.service ufw.service
   fail2ban.service NetworkManager.service NetworkManager-dispatcher.service wpa_supplicant.service systemd-timesyncd.service systemd-pstore.service
-  apparmor.service remote-fs.target remote-cryptsetup.target getty@tty1.service man-db.timer tmp.mount
+  remote-fs.target remote-cryptsetup.target getty@tty1.service man-db.timer tmp.mount
   console-setup.service keyboard-setup.service
 `);
 
