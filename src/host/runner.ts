@@ -1,12 +1,15 @@
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { execa, type Options } from 'execa';
-import { StepError } from '../core/errors.ts';
+import { StepError, UserError } from '../core/errors.ts';
 
 /** The one place that starts programs: argument lists only, no shell, a clean environment. */
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Given to the program's standard input; nothing by default. */
-  readonly input?: string | Uint8Array;
+  readonly input?: string | Uint8Array | Readable;
+  /** Takes stdout, byte for byte, instead of the result: for binary and for large output. It is ended with the program. */
+  readonly stdoutTo?: Writable;
   /** Seconds after which the program is ended and the call fails. */
   readonly timeout?: number;
   /** Exit codes that are no failure. Default [0]. */
@@ -14,6 +17,8 @@ export interface RunOptions {
   /** Called with each chunk of stdout and stderr, for logs and progress. */
   readonly onOutput?: (chunk: string) => void;
   readonly signal?: AbortSignal;
+  /** Called when the program first writes to its file descriptor 3, which it also reads: `answer` writes there. */
+  readonly handshake?: (pid: number, answer: Writable) => Promise<void>;
 }
 
 export interface RunResult {
@@ -42,22 +47,48 @@ function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): Record<
   return { ...Object.fromEntries(kept), LC_ALL: 'C.UTF-8', ...extra };
 }
 
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
+function start(file: string, args: readonly string[], options: RunOptions) {
+  const { input, stdoutTo, handshake } = options;
+  const stdin =
+    input === undefined ? 'ignore' : input instanceof Uint8Array || typeof input === 'string' ? 'pipe' : input;
+  const settings = {
+    reject: false,
+    extendEnv: false,
+    env: cleanEnvironment(options.env),
+    stdio: [
+      stdin,
+      stdoutTo === undefined ? ('pipe' as const) : stdoutTo,
+      'pipe' as const,
+      ...(handshake === undefined ? [] : ['pipe' as const]),
+    ],
+    ...(typeof input === 'string' || input instanceof Uint8Array ? { input } : {}),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout * 1000 }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    // Programs that clean up after themselves are few; those in a namespace die with it only by this signal.
+    ...(handshake === undefined ? {} : { killSignal: 'SIGKILL' as const }),
+    buffer: stdoutTo === undefined ? true : { stdout: false, stderr: true },
+    maxBuffer: 256 * 1024 * 1024,
+  } satisfies Options;
+  const child = execa(file, args, settings);
+  const channel: unknown = (child.stdio as readonly unknown[])[3];
+  if (handshake !== undefined && channel instanceof Duplex && child.pid !== undefined) {
+    const { pid } = child;
+    channel.on('error', () => undefined);
+    channel.once('data', () => {
+      handshake(pid, channel).catch((cause: unknown) => child.kill('SIGKILL', asError(cause)));
+    });
+  }
+  return child;
+}
+
 export const hostRunner: Runner = {
   async run(argv, options = {}) {
     const [file, ...args] = argv;
     if (file === undefined) throw new TypeError('an empty command');
-    const settings = {
-      reject: false,
-      extendEnv: false,
-      env: cleanEnvironment(options.env),
-      stdin: options.input === undefined ? 'ignore' : 'pipe',
-      ...(options.input === undefined ? {} : { input: options.input }),
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.timeout === undefined ? {} : { timeout: options.timeout * 1000 }),
-      ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
-      maxBuffer: 256 * 1024 * 1024,
-    } satisfies Options;
-    const child = execa(file, args, settings);
+    const child = start(file, args, options);
     if (options.onOutput !== undefined) {
       const forward = options.onOutput;
       child.stdout?.on('data', (chunk: Buffer) => forward(chunk.toString()));
@@ -67,6 +98,7 @@ export const hostRunner: Runner = {
     const stdout = String(result.stdout ?? '');
     const stderr = String(result.stderr ?? '');
     const code = result.exitCode ?? -1;
+    if (result.cause instanceof UserError) throw result.cause;
     if (result.failed && !(options.okCodes ?? [0]).includes(code)) {
       throw new StepError({
         message: `${failureReason(result, options)}: ${shellQuote(argv)}`,

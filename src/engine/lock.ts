@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { dump, load } from 'js-yaml';
+import { UserError } from '../core/errors.ts';
+import type { Plan } from '../core/plan.ts';
+import type { ArchiveName } from './archive.ts';
+
+/** One package file, exactly. `path` is relative to its archive. */
+export interface LockedPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly sha256: string;
+  readonly archive: ArchiveName;
+  readonly path: string;
+}
+
+/** What was asked for, and all that came of it; sorted by name. */
+export interface LockedSet {
+  readonly requested: readonly string[];
+  readonly packages: readonly LockedPackage[];
+}
+
+export interface LockedIndex {
+  readonly archive: ArchiveName;
+  readonly suite: string;
+  /** The index's own date, ISO 8601. */
+  readonly date: string;
+  readonly sha256: string;
+}
+
+export const HOST_ARCHITECTURES = ['amd64', 'arm64'] as const;
+export type HostArchitecture = (typeof HOST_ARCHITECTURES)[number];
+export type ToolboxName = 'build' | 'boot';
+
+export interface Lock {
+  readonly format: 1;
+  /** When it was made, ISO 8601. */
+  readonly made: string;
+  readonly indexes: readonly LockedIndex[];
+  readonly image: LockedSet;
+  readonly toolboxes: Readonly<Record<HostArchitecture, Readonly<Record<ToolboxName, LockedSet>>>>;
+}
+
+const LINE = /^(\S+) (\S+) (\S+) (\d+) ([0-9a-f]{64}) (debian|security) (\S+)$/;
+
+const toLine = (p: LockedPackage): string =>
+  `${p.name} ${p.version} ${p.architecture} ${p.size} ${p.sha256} ${p.archive} ${p.path}`;
+
+function fromLine(line: unknown, file: string): LockedPackage {
+  const match = typeof line === 'string' ? LINE.exec(line) : null;
+  if (match === null) throw damaged(file, `not a package: ${JSON.stringify(line)}`);
+  const [, name = '', version = '', architecture = '', size = '', sha256 = '', archive = '', path = ''] = match;
+  return { name, version, architecture, size: Number(size), sha256, archive: archive as ArchiveName, path };
+}
+
+const damaged = (file: string, what: string): UserError =>
+  new UserError({
+    message: `The lock file cannot be used: ${what}`,
+    where: { file },
+    hint: 'Make it again with the verb `lock`.',
+  });
+
+function setToYaml(set: LockedSet): object {
+  return { requested: set.requested, packages: set.packages.map(toLine) };
+}
+
+function setFromYaml(value: unknown, file: string): LockedSet {
+  const { requested, packages } = record(value, file);
+  if (!Array.isArray(requested) || !Array.isArray(packages))
+    throw damaged(file, 'a set lacks `requested` or `packages`');
+  return { requested: requested.map(String), packages: packages.map((line) => fromLine(line, file)) };
+}
+
+function record(value: unknown, file: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw damaged(file, 'a mapping was expected');
+  return value as Record<string, unknown>;
+}
+
+/** The text of a lock file: one package a line, so that a change of versions reads well as a diff. */
+export function formatLock(lock: Lock): string {
+  const toolboxes = Object.fromEntries(
+    HOST_ARCHITECTURES.map((arch) => [
+      arch,
+      { build: setToYaml(lock.toolboxes[arch].build), boot: setToYaml(lock.toolboxes[arch].boot) },
+    ]),
+  );
+  const head = '# Made by the verb `lock`; a package line is: name version architecture size sha256 archive path\n';
+  const body = { format: 1, made: lock.made, indexes: lock.indexes, image: setToYaml(lock.image), toolboxes };
+  return head + dump(body, { lineWidth: -1, noRefs: true });
+}
+
+/** @throws UserError naming `file` when the text is no lock of this format. */
+export function parseLock(text: string, file: string): Lock {
+  let raw: unknown;
+  try {
+    raw = load(text);
+  } catch (cause) {
+    throw damaged(file, cause instanceof Error ? cause.message : String(cause));
+  }
+  const top = record(raw, file);
+  if (top['format'] !== 1) throw damaged(file, `format ${JSON.stringify(top['format'])} is not known`);
+  if (!Array.isArray(top['indexes'])) throw damaged(file, '`indexes` is missing');
+  const indexes = top['indexes'].map((entry: unknown): LockedIndex => {
+    const { archive, suite, date, sha256 } = record(entry, file);
+    if (archive !== 'debian' && archive !== 'security') throw damaged(file, `archive ${String(archive)} is not known`);
+    return { archive, suite: String(suite), date: iso(date, file), sha256: String(sha256) };
+  });
+  const toolboxes = record(top['toolboxes'], file);
+  const boxesOf = (arch: HostArchitecture): Record<ToolboxName, LockedSet> => {
+    const boxes = record(toolboxes[arch], file);
+    return { build: setFromYaml(boxes['build'], file), boot: setFromYaml(boxes['boot'], file) };
+  };
+  return {
+    format: 1,
+    made: iso(top['made'], file),
+    indexes,
+    image: setFromYaml(top['image'], file),
+    toolboxes: { amd64: boxesOf('amd64'), arm64: boxesOf('arm64') },
+  };
+}
+
+function iso(value: unknown, file: string): string {
+  const date = value instanceof Date ? value : new Date(String(value));
+  if (Number.isNaN(date.getTime())) throw damaged(file, `${String(value)} is no date`);
+  return date.toISOString();
+}
+
+/** Seconds since 1970 that every time in the image is set to: the newest date among the locked indexes. */
+export const sourceDateEpoch = (lock: Lock): number =>
+  Math.floor(Math.max(...lock.indexes.map((index) => Date.parse(index.date))) / 1000);
+
+/** Days since the lock was made. */
+export const lockAge = (lock: Lock, now: Date = new Date()): number =>
+  (now.getTime() - Date.parse(lock.made)) / 86_400_000;
+
+export const lockDigest = (set: LockedSet): string =>
+  createHash('sha256').update(set.packages.map(toLine).join('\n')).digest('hex');
+
+/** Packages that the engine itself needs in every image of the `debian` base: a kernel, firmware, and what starts them. */
+export const BASE_PACKAGES: readonly string[] = [
+  'apt',
+  'dbus',
+  'debian-archive-keyring',
+  'e2fsprogs',
+  'initramfs-tools',
+  'linux-image-arm64',
+  'raspi-firmware',
+  'systemd-sysv',
+  'zstd',
+];
+
+/** Everything to ask apt for, sorted. */
+export const requestedPackages = (plan: Pick<Plan, 'packages'>): string[] =>
+  [...new Set([...BASE_PACKAGES, ...plan.packages])].sort();
+
+/** Packages that the plan asks for and the lock was not made for, and the reverse. */
+export function lockDifference(lock: Lock, plan: Pick<Plan, 'packages'>): { missing: string[]; extra: string[] } {
+  const wanted = requestedPackages(plan);
+  return {
+    missing: wanted.filter((name) => !lock.image.requested.includes(name)),
+    extra: lock.image.requested.filter((name) => !wanted.includes(name)),
+  };
+}

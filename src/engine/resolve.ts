@@ -1,0 +1,214 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { StepError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { Namespace } from '../host/namespace.ts';
+import { COMPONENTS, findMirrors, type Mirrors, SUITES } from './archive.ts';
+import {
+  HOST_ARCHITECTURES,
+  type HostArchitecture,
+  type Lock,
+  type LockedIndex,
+  type LockedPackage,
+  type LockedSet,
+  type ToolboxName,
+} from './lock.ts';
+
+export interface ResolveOptions {
+  /** Packages to ask for, beside the essential ones. */
+  readonly packages: readonly string[];
+  readonly toolboxes: Readonly<Record<ToolboxName, readonly string[]>>;
+  /** As in the configuration: an URL or a path. Absent: this host's own mirror. */
+  readonly mirror?: string;
+  /** File with the keys that indexes must be signed with. */
+  readonly keyring?: string;
+  readonly signal?: AbortSignal;
+}
+
+export const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+interface Wish {
+  readonly label: string;
+  readonly architecture: HostArchitecture;
+  readonly packages: readonly string[];
+}
+
+/** deb822 sources for apt; `keyring` is a path as apt will see it. */
+export function sourcesText(mirrors: Mirrors, keyring: string): string {
+  return (['debian', 'security'] as const)
+    .map((archive) => {
+      const suites = SUITES.filter((suite) => suite.archive === archive).map((suite) => suite.suite);
+      return `Types: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${keyring}\n`;
+    })
+    .join('\n');
+}
+
+function aptConfig(architecture: HostArchitecture): string {
+  return `APT::Architecture "${architecture}";
+APT::Architectures { "${architecture}"; };
+APT::Sandbox::User "root";
+APT::Install-Recommends "false";
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::Check-Valid-Until "true";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::main "/dev/null";
+Dir::Etc::sourcelist "/tmp/wish/debian.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::trusted "/dev/null";
+Dir::Etc::trustedparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "/tmp/apt/${architecture}";
+Dir::State::status "/tmp/apt/${architecture}/status";
+Dir::Cache "/tmp/apt/${architecture}/cache";
+`;
+}
+
+// One namespace for all: indexes are fetched once for each architecture, and nothing of it is kept but what is printed.
+const SCRIPT = `set -eu
+for arch in "$@"; do
+  export APT_CONFIG=/tmp/wish/$arch.conf
+  mkdir -p /tmp/apt/$arch/lists/partial /tmp/apt/$arch/cache/archives/partial; : >/tmp/apt/$arch/status
+  apt-get --quiet=2 --error-on=any update 1>&2
+  for list in /tmp/wish/*.$arch.list; do
+    echo "set $(basename "$list" .$arch.list) $arch"
+    xargs apt-get --quiet=2 --print-uris install <"$list"
+  done
+done
+for index in /tmp/apt/"$1"/lists/*InRelease; do
+  echo "index $(sha256sum <"$index" | cut -d' ' -f1) $(sed -n 's/^Codename: //p' "$index" | head -n 1) $(sed -n 's/^Date: //p' "$index" | head -n 1)"
+done
+`;
+
+/** Explains apt's refusals; its own lines stay in the message. */
+function explain(failure: StepError): StepError {
+  const text = failure.problems.map((problem) => problem.hint ?? '').join('\n');
+  const lines = text.split('\n').filter((line) => /^[EW]: /.test(line));
+  const say = (message: string, hint: string): StepError =>
+    new StepError({ message: `${message}\n${lines.join('\n')}`, hint }, { cause: failure });
+  if (
+    /not signed|NO_PUBKEY|couldn't be verified|signatures were invalid|BADSIG|no longer signed|OpenPGP signature verification failed/i.test(
+      text,
+    )
+  ) {
+    return say(
+      'A package index is not signed by a key that is trusted, so nothing was taken from it',
+      'Use a genuine Debian mirror, or name the keyring of your own archive.',
+    );
+  }
+  if (/is expired|Valid-Until/i.test(text)) {
+    return say(
+      'A package index has expired, so it may hide security updates',
+      'Choose a mirror that is kept up to date, and check the clock of this host.',
+    );
+  }
+  if (/not valid yet/i.test(text)) return say('A package index is dated in the future', 'Set the clock of this host.');
+  if (/Unable to locate package|has no installation candidate/i.test(text))
+    return say('Debian has no such package', 'Correct its name in the configuration.');
+  if (/unmet dependencies|Unable to correct problems|pkgProblemResolver/i.test(text))
+    return say('These packages cannot be installed together', 'See what apt says above.');
+  if (/Could not resolve|Could not connect|Failed to fetch|Temporary failure/i.test(text))
+    return say(
+      'The package indexes could not be fetched',
+      'Check the network, or name another mirror: base: { kind: debian, mirror: URL }',
+    );
+  return failure;
+}
+
+/** `'URL' file size SHA256:hash`, as apt prints it. */
+export function parseUri(line: string, mirrors: Mirrors): LockedPackage | undefined {
+  const match = /^'([^']+)' (\S+) (\d+) SHA256:([0-9a-f]{64})/.exec(line);
+  if (match === null) return undefined;
+  const [, url = '', file = '', size = '', sha256 = ''] = match;
+  const [name = '', version = '', architecture = ''] = decodeURIComponent(basename(file, '.deb')).split('_');
+  const archive = url.startsWith(`${mirrors.security}/`) ? 'security' : 'debian';
+  if (!url.startsWith(`${mirrors[archive]}/`)) return undefined;
+  const path = decodeURIComponent(url.slice(mirrors[archive].length + 1));
+  return { name, version, architecture, size: Number(size), sha256, archive, path };
+}
+
+function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPackage[]>; indexes: LockedIndex[] } {
+  const sets = new Map<string, LockedPackage[]>();
+  const indexes: LockedIndex[] = [];
+  let current: LockedPackage[] = [];
+  for (const line of output.split('\n')) {
+    const [word, first = '', second = ''] = line.split(' ');
+    if (word === 'set') sets.set(`${first} ${second}`, (current = []));
+    const found = parseUri(line, mirrors);
+    if (found !== undefined) current.push(found);
+    if (word === 'index') {
+      const suite = SUITES.find((known) => known.suite === second);
+      const date = new Date(line.split(' ').slice(3).join(' '));
+      if (suite !== undefined) indexes.push({ ...suite, date: date.toISOString(), sha256: first });
+    }
+  }
+  return { sets, indexes };
+}
+
+/**
+ * Asks apt which packages make up the image and the toolboxes, with signatures and dates of the indexes checked.
+ *
+ * @throws StepError when an index is unsigned, expired or out of reach, or when packages do not fit together.
+ */
+export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log): Promise<Lock> {
+  const mirrors = await findMirrors(options.mirror);
+  const wishes: Wish[] = [{ label: 'image', architecture: 'arm64', packages: options.packages }];
+  for (const architecture of HOST_ARCHITECTURES) {
+    for (const label of ['build', 'boot'] as const)
+      wishes.push({ label, architecture, packages: options.toolboxes[label] });
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'amslpr-lock-'));
+  try {
+    await chmod(folder, 0o755);
+    await writeFile(join(folder, 'debian.sources'), sourcesText(mirrors, '/tmp/keyring.gpg'));
+    for (const architecture of HOST_ARCHITECTURES)
+      await writeFile(join(folder, `${architecture}.conf`), aptConfig(architecture));
+    for (const wish of wishes) {
+      const words = ['?essential', ...wish.packages];
+      await writeFile(join(folder, `${wish.label}.${wish.architecture}.list`), `${words.join('\n')}\n`);
+    }
+    const local = [mirrors.debian, mirrors.security].flatMap((url) =>
+      /^(file|copy):/.test(url) ? [url.replace(/^\w+:(\/\/)?/, '')] : [],
+    );
+    const result = await ns
+      .run(['sh', '-c', SCRIPT, 'sh', ...HOST_ARCHITECTURES], {
+        root: { kind: 'host' },
+        network: true,
+        mounts: [
+          { kind: 'bind', source: folder, target: '/tmp/wish' },
+          { kind: 'bind', source: options.keyring ?? DEBIAN_KEYRING, target: '/tmp/keyring.gpg' },
+          ...local.map((path) => ({ kind: 'bind' as const, source: path, target: path })),
+        ],
+        onOutput: (text) => log({ kind: 'output', text }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      })
+      .catch((failure: unknown) => {
+        throw failure instanceof StepError ? explain(failure) : failure;
+      });
+    const { sets, indexes } = parse(result.stdout, mirrors);
+    if (indexes.length !== SUITES.length)
+      throw new StepError(`Only ${indexes.length} of ${SUITES.length} package indexes were found`);
+    const setOf = (label: string, architecture: HostArchitecture, requested: readonly string[]): LockedSet => {
+      const packages = sets.get(`${label} ${architecture}`) ?? [];
+      if (packages.length === 0) throw new StepError(`apt chose no package for ${label} on ${architecture}`);
+      return { requested: [...requested].sort(), packages: packages.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+    };
+    const boxes = (arch: HostArchitecture) => ({
+      build: setOf('build', arch, options.toolboxes.build),
+      boot: setOf('boot', arch, options.toolboxes.boot),
+    });
+    return {
+      format: 1,
+      made: new Date().toISOString(),
+      indexes,
+      image: setOf('image', 'arm64', options.packages),
+      toolboxes: { amd64: boxes('amd64'), arm64: boxes('arm64') },
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
