@@ -2,7 +2,7 @@ import { built, directory, folder, run } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
 const open = { when: 'data-open' } as const;
-/** "750 amslpr:amslpr" of a path, on the booted device. */
+/** Prints "750:amslpr:amslpr" for a path. */
 const stat = (path: string) => `stat --format=%a:%U:%G ${path}`;
 
 export const folders = defineStage({
@@ -43,7 +43,8 @@ export const folders = defineStage({
       ],
       dataBinds: [
         { path: '/var/lib/amslpr', name: 'amslpr', mode: '0750', owner: 'amslpr:amslpr' },
-        { path: '/var/log/amslpr', name: 'log-amslpr', mode: '0750', owner: 'amslpr:adm' },
+        // The group bit gives new logs to adm, whose members read logs.
+        { path: '/var/log/amslpr', name: 'log-amslpr', mode: '02750', owner: 'amslpr:adm' },
         { path: '/etc/amslpr/secrets', name: 'secrets', mode: '0700', owner: 'root:root' },
       ],
       checks: {
@@ -60,10 +61,7 @@ export const folders = defineStage({
         'code-read-only': run(
           'The application cannot write its own code',
           'setpriv --reuid=amslpr --regid=amslpr --clear-groups find /opt/amslpr -writable -not -type l',
-          {
-            lacks: /\S/,
-            guide: [7],
-          },
+          { lacks: /\S/, guide: [7] },
         ),
         state: run('Only the application enters its data', stat('/var/lib/amslpr'), {
           ...open,
@@ -78,7 +76,7 @@ export const folders = defineStage({
         }),
         logs: run('The log folder can be entered by its owner and read by adm', stat('/var/log/amslpr'), {
           ...open,
-          matches: /^750:amslpr:adm$/m,
+          matches: /^2750:amslpr:adm$/m,
           guide: [13],
           why: 'The guide\'s `chmod -R 640` takes the "x" from the folder, after which nobody can open or make a log.',
         }),

@@ -235,7 +235,7 @@ describe('tls, folders and backup', () => {
     const binds = [folders, tls, nginx, backup].flatMap((stage) => contribute(stage).dataBinds ?? []);
     expect(binds.map(({ path, mode, owner }) => `${path} ${mode} ${owner}`)).toEqual([
       '/var/lib/amslpr 0750 amslpr:amslpr',
-      '/var/log/amslpr 0750 amslpr:adm',
+      '/var/log/amslpr 02750 amslpr:adm',
       '/etc/amslpr/secrets 0700 root:root',
       '/etc/amslpr/ssl 0700 root:root',
       '/var/log/nginx 0755 root:adm',
