@@ -1,8 +1,6 @@
-import { absent, built, file, run, runBook, text, unit } from '../src/core/shorthand.ts';
+import { built, runBook, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
-
-const open = { when: 'data-open' } as const;
-const service = '/etc/systemd/system/amslpr-backup.service';
+import { backupChecks } from './backup/checks.ts';
 
 export const backup = defineStage({
   name: 'backup',
@@ -42,70 +40,14 @@ export const backup = defineStage({
       packages: ['age', 'python3'],
       files: [
         text('/usr/share/amslpr/backup.json', `${JSON.stringify({ retention, images })}\n`),
-        overlay(service),
+        overlay('/etc/systemd/system/amslpr-backup.service'),
         overlay('/etc/systemd/system/amslpr-backup.timer', { data: { time } }),
         overlay('/etc/systemd/system/amslpr-alert@.service'),
       ],
       units: { 'amslpr-backup.timer': 'enabled' },
       // The application's account passes through to the copy of its database that it makes; it can list nothing.
       dataBinds: [{ path: '/var/backups/amslpr', name: 'backups', mode: '0751', owner: 'root:amslpr-admins' }],
-      checks: {
-        timer: unit('The backup has its timer', 'amslpr-backup.timer', 'enabled', { guide: [29] }),
-        time: file(
-          'The backup runs at its hour, and later when the device was off',
-          '/etc/systemd/system/amslpr-backup.timer',
-          {
-            guide: [29],
-            matches: [new RegExp(`^OnCalendar=\\*-\\*-\\* ${time}:00$`, 'm'), /^Persistent=true$/m],
-          },
-        ),
-        alert: file('A failed backup raises an alert', service, {
-          guide: [29],
-          matches: /^OnFailure=amslpr-alert@%n\.service$/m,
-          why: "The guide's line sends every message to /dev/null, the one that the program does not exist too.",
-        }),
-        'no-cron': absent('No crontab runs a backup that is not there', ['/var/spool/cron/crontabs/*'], {
-          guide: [29],
-        }),
-        'no-archive': absent('No backup is in the image', '/var/backups/amslpr/*', { guide: [66] }),
-        waits: run('The timer waits for its hour', 'systemctl is-active amslpr-backup.timer', {
-          ...open,
-          guide: [29],
-          matches: /^active$/m,
-        }),
-        works: run('A backup can be made now', 'systemctl start amslpr-backup.service', {
-          ...open,
-          guide: [29, 65],
-          exit: 0,
-        }),
-        good: run('The archives are the ones that were made', '/usr/sbin/amslpr-device backup verify', {
-          ...open,
-          guide: [65],
-          matches: /^amslpr-\S+: good$/m,
-          lacks: /: it/,
-        }),
-        private: run('Nobody but root reads the archives', 'find /var/backups/amslpr -name *.age -perm /077', {
-          ...open,
-          guide: [66],
-          lacks: /\S/,
-        }),
-        folder: run(
-          'Only root and administrators see which archives there are',
-          'stat --format=%a:%U:%G /var/backups/amslpr',
-          {
-            ...open,
-            guide: [66],
-            matches: /^751:root:amslpr-admins$/m,
-          },
-        ),
-        sandbox: run(
-          'The backup is locked in',
-          'systemd-analyze security --no-pager --threshold=50 amslpr-backup.service',
-          {
-            matches: /Overall exposure level for amslpr-backup\.service/,
-          },
-        ),
-      },
+      checks: backupChecks(time),
     };
   },
 });

@@ -1,13 +1,9 @@
 import { built, folder, symlink } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { nginxChecks } from './nginx/checks.ts';
+import { contentPolicy } from './nginx/content-policy.ts';
 
 const site = '/etc/nginx/sites-available/amslpr';
-
-const cdn = 'https://cdn.jsdelivr.net https://code.jquery.com https://vjs.zencdn.net';
-const sources = { self: "'self'", inline: "'self' 'unsafe-inline'", cdn: `'self' 'unsafe-inline' ${cdn}` };
-const csp = (from: keyof typeof sources) =>
-  `default-src 'self'; script-src ${sources[from]}; style-src ${sources[from]}; img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; font-src 'self' data:${from === 'cdn' ? ` ${cdn}` : ''}; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'`;
 
 export const nginx = defineStage({
   name: 'nginx',
@@ -86,7 +82,7 @@ export const nginx = defineStage({
       files: [
         overlay('/etc/nginx/conf.d/amslpr.conf', { data: { requestsPerMinute, loginsPerMinute } }),
         overlay('/etc/nginx/snippets/amslpr-tls.conf', { data: { staplingResolver: options.staplingResolver ?? '' } }),
-        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { hsts, csp: csp(scripts) } }),
+        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { hsts, csp: contentPolicy(scripts) } }),
         overlay('/etc/nginx/snippets/amslpr-proxy.conf'),
         overlay('/etc/nginx/sites-available/amslpr-closed'),
         overlay(site, { data: { burst, loginBurst, maxBodyMb } }),
