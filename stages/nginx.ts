@@ -5,6 +5,9 @@ import { contentPolicy } from './nginx/content-policy.ts';
 
 const site = '/etc/nginx/sites-available/amslpr';
 
+const count = (minimum: number, maximum: number, standard: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: standard, description });
+
 export const nginx = defineStage({
   name: 'nginx',
   title: 'Put nginx with TLS in front of the application',
@@ -35,26 +38,11 @@ export const nginx = defineStage({
 
   options: Type.Object(
     {
-      requestsPerMinute: Type.Integer({
-        minimum: 10,
-        maximum: 6000,
-        default: 100,
-        description: 'Requests of one client.',
-      }),
-      burst: Type.Integer({ minimum: 1, maximum: 500, default: 50, description: 'Requests above that rate at once.' }),
-      loginsPerMinute: Type.Integer({
-        minimum: 1,
-        maximum: 60,
-        default: 5,
-        description: 'Passwords that one client may try.',
-      }),
-      loginBurst: Type.Integer({
-        minimum: 1,
-        maximum: 20,
-        default: 5,
-        description: 'Tries above that rate at once.',
-      }),
-      maxBodyMb: Type.Integer({ minimum: 1, maximum: 256, default: 16, description: 'Largest upload in MB.' }),
+      requestsPerMinute: count(10, 6000, 100, 'Requests of one client.'),
+      burst: count(1, 500, 50, 'Requests above that rate at once.'),
+      loginsPerMinute: count(1, 60, 5, 'Passwords that one client may try.'),
+      loginBurst: count(1, 20, 5, 'Tries above that rate at once.'),
+      maxBodyMb: count(1, 256, 16, 'Largest upload in MB.'),
       scripts: Type.Union([Type.Literal('self'), Type.Literal('inline'), Type.Literal('cdn')], {
         default: 'inline',
         description:
