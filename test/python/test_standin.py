@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import PASSWORD, Site
+from standin import PASSWORD, Site
 
 TABLES = {'vehicles', 'access_logs', 'parking_sessions', 'cameras', 'payment_transactions', 'events', 'api_keys'}
 
