@@ -1,5 +1,5 @@
 """Fixtures for all tests here."""
 
-from standin import install
+from installed_site import install
 
 __all__ = ['install']

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from standin import PASSWORD, Site
+from installed_site import PASSWORD, Site
 
 TABLES = {'vehicles', 'access_logs', 'parking_sessions', 'cameras', 'payment_transactions', 'events', 'api_keys'}
 

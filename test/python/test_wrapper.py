@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from standin import PASSWORD, Site
+from installed_site import PASSWORD, Site
 
 Install = Callable[..., Site]
 PROXY = {'X-Forwarded-For': '203.0.113.9', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'device.example'}
