@@ -1,6 +1,8 @@
 import { file, run, scan, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
+const initramfs = '/etc/initramfs-tools/conf.d/amslpr';
+
 export const bootFiles = defineStage({
   name: 'boot-files',
   title: 'Write the boot files',
@@ -29,6 +31,8 @@ export const bootFiles = defineStage({
     return {
       configTxt: config,
       cmdline: ['rootfstype=ext4'],
+      packages: ['e2fsprogs', 'logsave', 'dosfstools'],
+      files: [{ ...text(initramfs, 'FSTYPE=ext4\nRESUME=none\n'), initramfs: true }],
       // The packaged file is a dpkg conffile; all of it is comments.
       diversions: ['/etc/default/raspi-firmware'],
       checks: {
@@ -49,6 +53,10 @@ export const bootFiles = defineStage({
           guide: [2],
           matches: [/^ROOTPART="PARTUUID=[0-9a-f]{8}-02"$/m, /^CMA=0$/m, /^CONSOLES="/m],
           why: 'raspi-firmware would ask for the mounted device otherwise, whose name differs between slots and boards.',
+        }),
+        'root-check': file('The root file system is checked before it is mounted', initramfs, {
+          matches: /^FSTYPE=ext4$/m,
+          why: 'A build has no root device to look at, and the initramfs would have no fsck.',
         }),
         started: run('The running kernel was started from our partition', 'cat /proc/cmdline', {
           matches: /\broot=PARTUUID=[0-9a-f]{8}-02\b/,
