@@ -52,14 +52,19 @@ const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : 
 function start(file: string, args: readonly string[], options: RunOptions) {
   const { input, stdoutTo, handshake } = options;
   const stdin =
-    input === undefined ? 'ignore' : input instanceof Uint8Array || typeof input === 'string' ? 'pipe' : input;
+    input === undefined
+      ? ('ignore' as const)
+      : input instanceof Uint8Array || typeof input === 'string'
+        ? ('pipe' as const)
+        : (['pipe' as const, input] as const);
   const settings = {
     reject: false,
     extendEnv: false,
     env: cleanEnvironment(options.env),
     stdio: [
       stdin,
-      stdoutTo === undefined ? ('pipe' as const) : stdoutTo,
+      // Streams that are no open files can't be given to a process; their bytes go through a pipe.
+      stdoutTo === undefined ? ('pipe' as const) : (['pipe' as const, stdoutTo] as const),
       'pipe' as const,
       ...(handshake === undefined ? [] : ['pipe' as const]),
     ],
