@@ -31,7 +31,7 @@ export function accountNames(tree: Tree): Names {
   };
 }
 
-export const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
+const octal = (mode: number): string => mode.toString(8).padStart(4, '0');
 
 /** "0640 root:amslpr" */
 export function modeAndOwner(entry: TreeEntry, names: Names): string {

@@ -5,7 +5,7 @@ import type { Tree } from './tree.ts';
 const FOLDERS = ['/etc/systemd/system', '/usr/local/lib/systemd/system', '/usr/lib/systemd/system'] as const;
 const PULLS = /^\/(?:etc|usr\/local\/lib|usr\/lib)\/systemd\/system\/([^/]+)\.(wants|requires|upholds)\/([^/]+)$/;
 
-export interface UnitFacts {
+interface UnitFacts {
   readonly state: 'enabled' | 'disabled' | 'masked' | 'missing';
   /** What the state was read from. */
   readonly evidence: string;
@@ -19,7 +19,7 @@ export interface Units {
   file(unit: string): string | undefined;
 }
 
-export interface Pull {
+interface Pull {
   readonly path: string;
   /** The unit that pulls, e.g. multi-user.target. */
   readonly by: string;

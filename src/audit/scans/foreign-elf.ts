@@ -16,7 +16,7 @@ const MACHINES: Readonly<Record<number, string>> = {
 const FIRMWARE = ['/usr/lib/firmware/**', '/boot/firmware/*.elf', '/usr/lib/raspi-firmware/*.elf'];
 
 /** The machine that an ELF file is for; undefined for other files. */
-export function elfMachine(head: Uint8Array | undefined): number | undefined {
+function elfMachine(head: Uint8Array | undefined): number | undefined {
   if (head === undefined || head.length < 20) return undefined;
   if (head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46) return undefined;
   return new DataView(head.buffer, head.byteOffset).getUint16(18, head[5] !== 2);

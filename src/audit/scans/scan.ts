@@ -1,6 +1,6 @@
 import type { Tree } from '../tree.ts';
 
-export interface ScanReport {
+interface ScanReport {
   /** What was looked at, in numbers: "41,201 files, 12 of them SUID". The evidence when nothing is wrong. */
   readonly looked: string;
   /** One sentence for each thing that is wrong, starting with its path. */

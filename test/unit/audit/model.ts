@@ -31,7 +31,7 @@ export function alter(model: Model, path: string, change: Partial<TreeNode>): vo
   model.nodes.set(path, { ...node, ...change });
 }
 
-export const textOf = (model: Model, path: string): string =>
+const textOf = (model: Model, path: string): string =>
   Buffer.from(model.nodes.get(path)?.bytes ?? new Uint8Array()).toString();
 
 /** Replaces the text of a file that has to be there, keeping mode and owner. */

@@ -130,7 +130,7 @@ const cmdline = (plan: Plan): string =>
     ]),
   ].join(' ');
 
-export const paragraph = (name: string): string =>
+const paragraph = (name: string): string =>
   `Package: ${name}\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1\n`;
 
 function capabilities(text: string | undefined): Partial<TreeNode> {
