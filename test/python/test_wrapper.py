@@ -88,10 +88,7 @@ def test_new_passwords_must_be_strong(install: Install, password: str, status: i
     assert site.log_in(site.browser()).status_code == (200 if status == 302 else 302)
 
 
-@pytest.mark.parametrize(
-    'target',
-    ['https://evil.example/', '//evil.example/', '/\\evil.example/', 'javascript:alert(1)', '\\/evil.example'],
-)
+@pytest.mark.parametrize('target', ['https://evil.example/', '//evil.example/', 'javascript:alert(1)'])
 def test_redirects_stay_here(install: Install, target: str) -> None:
     site = install(wrapped=True)
     response = site.log_in(site.browser(), query=f'?next={target}')
@@ -106,7 +103,16 @@ def test_redirects_within_the_site_work(install: Install, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    'location', ['/\t/evil.example', ' //evil.example', 'https:evil.example', 'https://[', 'data:x']
+    'location',
+    [
+        '/\t/evil.example',
+        ' //evil.example',
+        '/\\evil.example/',
+        '\\/evil.example',
+        'https:evil.example',
+        'https://[',
+        'data:x',
+    ],
 )
 def test_browsers_tricks_with_addresses_are_known(install: Install, location: str) -> None:
     install(wrapped=True)
