@@ -82,10 +82,10 @@ export const journal = defineStage({
             matches: /amslpr-data/,
           },
         ),
-        readers: run('Not everybody reads the journal', 'stat -c %a:%G /var/log/journal', {
+        readers: run('Not everybody reads the journal', 'find /var/log/journal -name *.journal -perm /007', {
           guide: [13],
           when: 'data-open',
-          matches: /^[0-7]*[0-7]{2}[05]:(systemd-journal|adm|root)$/m,
+          lacks: /\S/,
         }),
         rotates: run('logrotate accepts its configuration', 'logrotate --debug /etc/logrotate.conf', {
           guide: [54],
