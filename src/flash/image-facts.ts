@@ -1,0 +1,57 @@
+import type { ByteSource } from '../audit/bytes.ts';
+import { FatError, readFat } from '../audit/fat.ts';
+import { type Disk, isFat, parseMbr, SECTOR } from '../audit/mbr.ts';
+import { glance, type ImageReader, type ImageSource } from './source.ts';
+
+/** What an image's beginning says about it. */
+export interface ImageFacts {
+  /** Its partition table, if it has one of the kind that a Pi boots from. */
+  readonly disk?: Disk;
+  /** Made by this project: the device makes an encrypted data partition behind root. */
+  readonly ours: boolean;
+}
+
+const GIBIBYTE = 2 ** 30;
+/** How much of a boot partition is looked at for our files; its root folder is at its beginning. */
+const WINDOW = 64 * 1024 * 1024;
+
+async function hasBundle(reader: ImageReader, start: number, size: number): Promise<boolean> {
+  const bytes = new Uint8Array(Math.min(size, WINDOW));
+  await reader.read(bytes, start);
+  const source: ByteSource = {
+    size,
+    read: async (offset, length) => {
+      if (offset + length > bytes.length) throw new FatError('not at hand');
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+  try {
+    for await (const entry of readFat(source)) if (entry.path === '/bundle.0') return true;
+  } catch (error) {
+    if (!(error instanceof FatError)) throw error;
+  }
+  return false;
+}
+
+export function imageFacts(source: ImageSource): Promise<ImageFacts> {
+  return glance(source, async (reader) => {
+    const sector = new Uint8Array(SECTOR);
+    if (source.map.imageSize < SECTOR) return { ours: false };
+    await reader.read(sector, 0);
+    const table = parseMbr(sector, source.map.imageSize);
+    if (!table.ok) return { ours: false };
+    const boot = table.disk.partitions.find(isFat);
+    const ours = boot !== undefined && (await hasBundle(reader, boot.start * SECTOR, boot.sectors * SECTOR));
+    return { disk: table.disk, ours };
+  });
+}
+
+/**
+ * The smallest card, in bytes, on which the device finds the room it wants: root grown by 1 GiB and as much for data.
+ * For images of others it is the image's size.
+ */
+export function smallestCard(facts: ImageFacts, imageSize: number): number {
+  const root = facts.disk?.partitions.find(({ slot }) => slot === 2);
+  if (!facts.ours || root === undefined) return imageSize;
+  return Math.max(imageSize, (root.start + root.sectors) * SECTOR + 2 * GIBIBYTE);
+}
