@@ -29,7 +29,7 @@ export async function readExt4(
   const [start, size] = [partition.start * SECTOR, partition.sectors * SECTOR];
   try {
     const { value, stderr } = await runStream(
-      [options.tools.ext4Tar, image, String(start), String(size), '-b'],
+      [...options.tools.ext4Tar, image, String(start), String(size), '-b'],
       (stdout) => readTar(stdout, options.keep),
     );
     for (const line of stderr.split('\n').filter((text) => text !== '')) options.log({ kind: 'warning', text: line });

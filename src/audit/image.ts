@@ -45,7 +45,7 @@ export async function readImage(path: string, options: ReadOptions = {}): Promis
   try {
     const plain = join(folder, 'image.img');
     const program = compression === 'xz' ? tools.xz : tools.zstd;
-    await runStream([program, '-dc', path], (stdout) => pipeline(stdout, createWriteStream(plain)));
+    await runStream([...program, '-dc', path], (stdout) => pipeline(stdout, createWriteStream(plain)));
     return await readPlain(plain, tools, options, path);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -165,7 +165,7 @@ async function unpack(kind: Compression, data: Uint8Array, tools: AuditTools): P
   try {
     const packed = join(folder, 'initramfs');
     await writeFile(packed, data);
-    return (await runStream([kind === 'xz' ? tools.xz : tools.zstd, '-dc', packed], bounded)).value;
+    return (await runStream([...(kind === 'xz' ? tools.xz : tools.zstd), '-dc', packed], bounded)).value;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

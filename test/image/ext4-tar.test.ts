@@ -57,7 +57,7 @@ const nodesOf = async (archive: Buffer): Promise<Map<string, TreeNode>> =>
 
 beforeAll(async () => {
   folder = await scratch();
-  program = (await hostTools()).ext4Tar;
+  [program = ''] = (await hostTools()).ext4Tar;
   checked = join(folder.path, 'ext4-tar-checked');
   const flags = [
     '-g',
