@@ -290,7 +290,9 @@ def _write(value: dict[str, Any], wanted: Fields, indent: int, lines: list[str])
 
 
 def _read(name: str) -> bytes:
-    """At most one byte more than may be, so that a huge file costs nothing."""
+    """At most one byte more than may be, so that a huge file costs nothing. `-` is standard input."""
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
     with Path(name).open("rb") as file:
         return file.read(MAX_BYTES + 1)
 

@@ -59,7 +59,7 @@ export async function validateSite(file: string): Promise<ValidSite> {
 
 /** The same for text in memory; `shown` is the name in messages. */
 export async function validateSiteText(text: string | Uint8Array, shown: string): Promise<ValidSite> {
-  const { stdout } = await hostRunner.run([PYTHON, '-B', '-m', 'amslpr_device.site_file', '/dev/stdin', '--json'], {
+  const { stdout } = await hostRunner.run([PYTHON, '-B', '-m', 'amslpr_device.site_file', '-', '--json'], {
     env: { PYTHONPATH: await deviceFolder() },
     input: text,
     okCodes: [0, 1, 2],
