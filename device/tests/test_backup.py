@@ -179,6 +179,20 @@ def test_recipients_must_be_usable(
     assert not list(places.backups.glob('*amslpr-*'))
 
 
+def test_each_recipient_can_open_it_an_ssh_key_too(places: Places, tmp_path: Path) -> None:
+    subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', tmp_path / 'ssh'], check=True)
+    with places.recipients.open('a') as file:
+        file.write((tmp_path / 'ssh.pub').read_text())
+    name = backup.create(places)
+    archive = places.backups / (name + SUFFIX)
+    for identity in ('ssh', 'identity'):
+        clear = subprocess.run(
+            ['age', '-d', '-i', tmp_path / identity, archive], capture_output=True, check=True
+        ).stdout
+        assert clear.startswith(b'\x1f\x8b')
+    assert backup.records(places)[0]['recipients'] == 2
+
+
 def test_links_of_the_application_are_not_followed(places: Places) -> None:
     (places.root / 'shadow').write_text('secret of root')
     (places.state / 'config/extra').symlink_to(places.root / 'shadow')
