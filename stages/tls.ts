@@ -9,7 +9,7 @@ export const tls = defineStage({
   name: 'tls',
   title: 'Keep the TLS key on the device that made it',
   about:
-    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. The certificate is issued again with the same key, so a pin on the key stays good. A certificate of a public or company CA takes its place by the run-book.',
+    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. A certificate of a public or company CA takes its place by the run-book.',
   guide: {
     12: built('/etc/amslpr/ssl/key.pem is made on the first boot, 600, on the encrypted data partition.'),
     17: runBook(
