@@ -24,18 +24,24 @@ const TYPES: Readonly<Record<string, TreeNode['type']>> = {
 export async function readExt4(
   image: string,
   partition: Partition,
-  options: { tools: AuditTools; keep: (path: string, size: number) => boolean; log: Log },
+  options: {
+    readonly tools: AuditTools;
+    readonly keep: (path: string, size: number) => boolean;
+    readonly log: Log;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<TreeNode[]> {
   const [start, size] = [partition.start * SECTOR, partition.sectors * SECTOR];
   try {
     const { value, stderr } = await runStream(
       [...options.tools.ext4Tar, image, String(start), String(size), '-b'],
       (stdout) => readTar(stdout, options.keep),
+      options.signal,
     );
     for (const line of stderr.split('\n').filter((text) => text !== '')) options.log({ kind: 'warning', text: line });
     return value;
   } catch (cause) {
-    if (!(cause instanceof StepError)) throw cause;
+    if (!(cause instanceof StepError) || options.signal?.aborted === true) throw cause;
     const reason = cause.problems[0]?.hint || cause.message;
     throw new UserError(
       { message: `${image}: partition ${partition.slot} can't be read as ext4: ${reason}` },

@@ -25,6 +25,8 @@ export interface ReadOptions {
   /** Default: the host's own programs. */
   readonly tools?: AuditTools;
   readonly log?: Log;
+  /** Ends the programs and rejects; temporary files are removed. */
+  readonly signal?: AbortSignal;
 }
 
 const BOOT = '/boot/firmware';
@@ -45,7 +47,7 @@ export async function readImage(path: string, options: ReadOptions = {}): Promis
   try {
     const plain = join(folder, 'image.img');
     const program = compression === 'xz' ? tools.xz : tools.zstd;
-    await runStream([...program, '-dc', path], (stdout) => pipeline(stdout, createWriteStream(plain)));
+    await runStream([...program, '-dc', path], (stdout) => pipeline(stdout, createWriteStream(plain)), options.signal);
     return await readPlain(plain, tools, options, path);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -60,7 +62,9 @@ async function readPlain(path: string, tools: AuditTools, options: ReadOptions, 
   if (boot === undefined) throw notAnImage(shown, 'there is no FAT partition to boot from');
   if (root === undefined) throw notAnImage(shown, 'there is no Linux partition');
   const log = options.log ?? silent;
-  const nodes = (await readExt4(path, root, { tools, keep, log })).filter((node) => !node.path.startsWith(`${BOOT}/`));
+  const nodes = (await readExt4(path, root, { tools, keep, log, signal: options.signal })).filter(
+    (node) => !node.path.startsWith(`${BOOT}/`),
+  );
   const initramfs = new Map<string, Uint8Array>();
   await readBoot(
     path,

@@ -9,9 +9,11 @@ import { hostRunner } from './runner.ts';
 export async function runStream<T>(
   argv: readonly string[],
   consume: (stdout: Readable) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<{ readonly value: T; readonly stderr: string }> {
   const stdout = new PassThrough();
   const abort = new AbortController();
+  const ended = signal === undefined ? abort.signal : AbortSignal.any([abort.signal, signal]);
   const outcome = consume(stdout).then(
     (value) => {
       // What the reader did not want must not keep the program waiting.
@@ -23,7 +25,7 @@ export async function runStream<T>(
       return { ok: false, error } as const;
     },
   );
-  const running = hostRunner.run(argv, { stdoutTo: stdout, signal: abort.signal }).then(
+  const running = hostRunner.run(argv, { stdoutTo: stdout, signal: ended }).then(
     (result) => ({ ok: true, result }) as const,
     (error: unknown) => {
       stdout.destroy(error instanceof Error ? error : new Error(String(error)));

@@ -1,4 +1,4 @@
-import { open, readFile, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../src/audit/image.ts';
@@ -91,6 +91,25 @@ describe('an image that is not ours', () => {
     expect(tree.text('/boot/firmware/config.txt')).toBe('[all]\narm_64bit=1\n');
     expect(tree.get('/boot/firmware/overlays/a rather long name.dtbo')?.size).toBe(1);
   });
+});
+
+it('an interrupt leaves no temporary file', async () => {
+  const temporary = join(folder.path, 'tmp');
+  await writeTree(folder.path, { tmp: undefined });
+  await hostRunner.run(['zstd', '-q', '-f', image]);
+  const before = process.env['TMPDIR'];
+  process.env['TMPDIR'] = temporary;
+  try {
+    await expect(readImage(`${image}.zst`, { signal: AbortSignal.abort() })).rejects.toThrow(/interrupted/);
+    const soon = AbortSignal.timeout(20);
+    await readImage(`${image}.zst`, { signal: soon }).catch((error: unknown) =>
+      expect(String(error)).toMatch(/interrupted/),
+    );
+    expect(await readdir(temporary)).toEqual([]);
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  }
 });
 
 describe('what is no such image', () => {
