@@ -53,6 +53,7 @@ APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
 Acquire::Check-Valid-Until "true";
 Acquire::Languages "none";
+Acquire::ForceHash "SHA256";
 Acquire::Retries "3";
 Dir::Etc::parts "/dev/null";
 Dir::Etc::main "/dev/null";
@@ -137,7 +138,10 @@ function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPack
   let current: LockedPackage[] = [];
   for (const line of output.split('\n')) {
     const [word, first = '', second = ''] = line.split(' ');
-    if (word === 'set') sets.set(`${first} ${second}`, (current = []));
+    if (word === 'set') {
+      current = [];
+      sets.set(`${first} ${second}`, current);
+    }
     const found = parseUri(line, mirrors);
     if (found !== undefined) current.push(found);
     if (word === 'index') {

@@ -1,0 +1,214 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pack } from 'tar-stream';
+import { type Problem, StepError } from '../../core/errors.ts';
+import { AFTER_FILES, DISK_ID_TOKEN, type PlannedFile } from '../../core/plan.ts';
+import type { Layer } from '../../host/layer.ts';
+import { type BuildContext, inImage, inToolbox, onTop } from '../context.ts';
+import { sourcesFor } from './apt-sources.ts';
+import { diskId, withDiskId } from './disk-id.ts';
+import { CLAMP } from './packages.ts';
+
+/** What decides the content of a files layer, beside the layers below it. */
+export const filesKey = (files: readonly PlannedFile[]): string => {
+  const hash = createHash('sha256');
+  for (const { path, type, mode, owner, bytes, target, capabilities } of files) {
+    hash.update(JSON.stringify([path, type, mode, owner, target, capabilities]));
+    hash.update(bytes ?? '');
+  }
+  return hash.digest('hex');
+};
+
+/** Accounts first, since files belong to them: sysusers.d entries that stay in the image, applied by systemd-sysusers. */
+function sysusers({ plan }: BuildContext): string {
+  const groups = plan.groups.map(({ name, gid }) => `g ${name} ${gid}`);
+  const users = plan.accounts.flatMap(({ name, uid, description, home, groups: more = [] }) => [
+    `u ${name} ${uid} "${description}" ${home ?? '-'} /usr/sbin/nologin`,
+    ...more.map((group) => `m ${name} ${group}`),
+  ]);
+  return `${[...groups, ...users].join('\n')}\n`;
+}
+
+const SYSUSERS = '/usr/lib/sysusers.d/amslpr.conf';
+
+/**
+ * Writes the files that the initramfs and the boot files are made of, on top of the packages, makes both, and leaves the
+ * disk signature's token in them: it depends on the whole plan, and they are to outlive a change elsewhere in it.
+ */
+export async function makeInitramfs(context: BuildContext, below: readonly Layer[], upper: string): Promise<void> {
+  const { plan } = context;
+  const files = plan.files.filter((file) => file.initramfs);
+  const packages = layerRoot(below);
+  const diverted = plan.diversions.filter((path) => files.some((file) => file.path === path));
+  const stack = onTop(below, upper);
+  await inToolbox(
+    context,
+    `${diversions(diverted)}\ntar --extract --numeric-owner --preserve-permissions --file=- -C /tmp/image`,
+    stack,
+    {
+      input: await archive(files, idsOf(packages), context.epoch, DISK_ID_TOKEN),
+    },
+  );
+  await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
+  await inToolbox(
+    context,
+    `rm -rf /tmp/image/var/lib/initramfs-tools/*.tmp /tmp/image/var/tmp/* /tmp/image/tmp/*\n${CLAMP}`,
+    stack,
+  );
+}
+
+/** Accounts, diversions, all files, owners and modes of packaged files, units, and what has to run after them. */
+export async function applyFiles(context: BuildContext, below: readonly Layer[], upper: string): Promise<void> {
+  const { plan, epoch } = context;
+  const id = diskId(plan);
+  const stack = onTop(below, upper);
+  refuseConffiles(plan.files, plan.diversions, layerRoot(below));
+  const now = plan.diversions.filter((path) => !plan.files.some((file) => file.path === path && file.initramfs));
+  const users: PlannedFile = {
+    path: SYSUSERS,
+    type: 'file',
+    mode: '0644',
+    owner: 'root:root',
+    initramfs: false,
+    stage: 'engine',
+    bytes: Buffer.from(sysusers(context)),
+  };
+  const first = [
+    `mkdir -p /tmp/image/usr/lib/sysusers.d`,
+    `cat > /tmp/image${SYSUSERS}`,
+    'systemd-sysusers --root=/tmp/image',
+  ];
+  await inToolbox(context, [...first, diversions(now)].join('\n'), stack, { input: sysusers(context) });
+
+  const ids = idsOf(join(upper, 'fs'), layerRoot(below));
+  const files = [...plan.files, users, sourcesFor(await context.mirrors())];
+  const tar = await archive(files, ids, epoch, id);
+  const capabilities = plan.files.flatMap(({ path, capabilities: text }) =>
+    text === undefined ? [] : [`setcap '${text}' '/tmp/image${path}'`],
+  );
+  const overrides = Object.entries(plan.statOverrides).map(([path, { mode, owner }]) => {
+    const [user = '', group = ''] = owner.split(':');
+    return `dpkg-statoverride --root=/tmp/image --force-statoverride-add --update --add ${user} ${group} ${mode} ${path}`;
+  });
+  const units = (['masked', 'enabled', 'disabled'] as const).flatMap((state) => {
+    const names = Object.keys(plan.units).filter((name) => plan.units[name] === state);
+    const verb = { masked: 'mask', enabled: 'enable', disabled: 'disable' }[state];
+    return names.length === 0 ? [] : [`systemctl --quiet --no-warn --root=/tmp/image ${verb} ${names.join(' ')}`];
+  });
+  const boot = `sed -i 's/${DISK_ID_TOKEN}/${id}/g' /tmp/image/boot/firmware/cmdline.txt`;
+  const script = [
+    'tar --extract --numeric-owner --preserve-permissions --file=- -C /tmp/image',
+    ...capabilities,
+    ...overrides,
+    ...units,
+    boot,
+  ];
+  await inToolbox(context, script.join('\n'), stack, { input: tar });
+  for (const { below: folder, run } of AFTER_FILES) {
+    if (plan.files.some((file) => file.path.startsWith(folder))) await inImage(context, run, stack);
+  }
+  await inToolbox(context, `${LAST}${CLAMP}`, stack);
+}
+
+/** What the programs of this step leave beside what they were run for. */
+const LAST = `
+cd /tmp/image
+rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- etc/.pwd.lock etc/.#*
+rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/cache/debconf/*-old var/cache/ldconfig/aux-cache
+rm -rf tmp/* var/tmp/* run/*
+printf 'uninitialized\\n' > etc/machine-id
+days=$((SOURCE_DATE_EPOCH / 86400))
+awk -F: -v OFS=: -v days="$days" '$3 != "" { $3 = days } { print }' etc/shadow > /tmp/shadow
+cat /tmp/shadow > etc/shadow
+find var/log -type f -delete
+`;
+
+const diversions = (paths: readonly string[]): string =>
+  paths.map((path) => `dpkg-divert --quiet --root=/tmp/image --local --rename --add ${path}`).join('\n');
+
+const layerRoot = (layers: readonly Layer[]): string => layers[0]?.fs ?? '';
+
+type Ids = ReadonlyMap<string, number>;
+
+/** Numbers of the image's users and groups (`u:NAME`, `g:NAME`), from the first of the roots that has the database. */
+function idsOf(...roots: readonly string[]): Ids {
+  const read = (file: string): string => {
+    for (const root of roots) {
+      try {
+        return readFileSync(join(root, file), 'utf8');
+      } catch {
+        // The next root below has it.
+      }
+    }
+    throw new StepError(`the image has no /${file}`);
+  };
+  const pairs = (['etc/passwd', 'etc/group'] as const).flatMap((file) =>
+    read(file)
+      .trim()
+      .split('\n')
+      .map((line) => line.split(':'))
+      .map(([name = '', , number = '']): [string, number] => [
+        `${file === 'etc/passwd' ? 'u' : 'g'}:${name}`,
+        Number(number),
+      ]),
+  );
+  return new Map(pairs);
+}
+
+/** A deterministic archive of planned files: sorted, numeric owners, one time. */
+async function archive(files: readonly PlannedFile[], ids: Ids, epoch: number, id: string): Promise<Uint8Array> {
+  const tar = pack();
+  const chunks: Buffer[] = [];
+  const done = (async () => {
+    for await (const chunk of tar) chunks.push(chunk as Buffer);
+  })();
+  const problems: Problem[] = [];
+  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    const [user = '', group = ''] = file.owner.split(':');
+    const uid = ids.get(`u:${user}`);
+    const gid = ids.get(`g:${group}`);
+    if (uid === undefined || gid === undefined) {
+      problems.push({
+        message: `${file.path} belongs to ${file.owner}, which the image does not have (stage ${file.stage})`,
+      });
+      continue;
+    }
+    const common = {
+      name: `.${file.path}`,
+      mode: Number.parseInt(file.mode, 8),
+      uid,
+      gid,
+      mtime: new Date(epoch * 1000),
+    };
+    if (file.type === 'directory') tar.entry({ ...common, type: 'directory' });
+    else if (file.type === 'symlink') tar.entry({ ...common, type: 'symlink', linkname: file.target ?? '' });
+    else tar.entry({ ...common, type: 'file' }, Buffer.from(withDiskId(file.bytes ?? Buffer.alloc(0), id)));
+  }
+  tar.finalize();
+  await done;
+  if (problems.length > 0) throw new StepError(problems);
+  return Buffer.concat(chunks);
+}
+
+/** A planned file in the place of a dpkg conffile would make unattended-upgrades hold its package back for ever. */
+function refuseConffiles(files: readonly PlannedFile[], diverted: readonly string[], root: string): void {
+  const status = readFileSync(join(root, 'var/lib/dpkg/status'), 'utf8');
+  const owners = new Map<string, string>();
+  for (const stanza of status.split('\n\n')) {
+    const name = /^Package: (.*)$/m.exec(stanza)?.[1] ?? '';
+    const list = /^Conffiles:\n((?: .*\n?)*)/m.exec(stanza)?.[1] ?? '';
+    for (const line of list.split('\n')) {
+      const path = line.trim().split(' ')[0];
+      if (path !== undefined && path !== '') owners.set(path, name);
+    }
+  }
+  const bad = files.filter((file) => owners.has(file.path) && !diverted.includes(file.path));
+  if (bad.length === 0) return;
+  throw new StepError(
+    bad.map((file) => ({
+      message: `stage ${file.stage} replaces ${file.path}, a configuration file of package ${owners.get(file.path)}`,
+      hint: 'Use a drop-in, or divert the file: unattended-upgrades holds back packages whose configuration files were changed.',
+    })),
+  );
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { newFolder, removeTree } from '../../host/layer.ts';
+import { bootstrapCommand } from '../../toolbox/toolbox.ts';
+import type { BuildContext } from '../context.ts';
+import { download } from '../download.ts';
+import { makeRepository } from '../repository.ts';
+
+/** What a bootstrap leaves that belongs to the build, or would be shared by all devices. */
+const CLEAN = `
+cd /tmp/image
+rm -f etc/resolv.conf etc/hostname etc/apt/sources.list etc/ssh/ssh_host_* usr/sbin/policy-rc.d
+rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- etc/.pwd.lock
+rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/apt/extended_states.lock var/cache/ldconfig/aux-cache
+rm -f var/lib/systemd/random-seed var/lib/systemd/catalog/database var/lib/dbus/machine-id etc/hostid
+rm -f etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem
+rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/man/* tmp/* var/tmp/* run/* root/.cache
+find var/log -type f -delete
+find . -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
+printf 'uninitialized\\n' > etc/machine-id
+# The day of the last change of a password is the build's day otherwise.
+days=$((SOURCE_DATE_EPOCH / 86400))
+awk -F: -v OFS=: -v days="$days" '$3 != "" { $3 = days } { print }' etc/shadow > /tmp/shadow
+cat /tmp/shadow > etc/shadow
+`;
+
+/** No time in the image is later than the newest index: what the build made itself has that time. */
+export const CLAMP = `
+cd /tmp/image
+find . -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"
+`;
+
+/**
+ * Bootstraps the image's packages from the lock, without recommendations. No initramfs is made yet: INITRD=No is what
+ * its kernel hook asks for, and without one the trigger has nothing to update.
+ */
+export async function installPackages(context: BuildContext, upper: string): Promise<void> {
+  const { cache, namespace, lock, toolbox, arm64, epoch, log, signal } = context;
+  await download(cache, lock.image.packages, context.mirrors, log, signal);
+  const repository = await newFolder(cache, 'repository-image');
+  try {
+    await makeRepository(cache, namespace, lock.image.packages, join(repository, 'fs'));
+    // The handler must be there before the first program runs, so the bootstrap sees its mounts from the start.
+    const inside = arm64.mounts.map((mount) => ({ ...mount, target: `/tmp/image${mount.target}` }));
+    const command = bootstrapCommand('/tmp/image', 'arm64', lock.image.requested);
+    const script = `${'"$@"'}\n${unmount(inside.map(({ target }) => target))}${CLEAN}${CLAMP}`;
+    await toolbox.run(['sh', '-euc', script, 'sh', ...command], {
+      mounts: [
+        { kind: 'bind', source: join(repository, 'fs'), target: '/tmp/repository' },
+        { kind: 'stack', lower: [], upper, target: '/tmp/image' },
+        ...inside,
+      ],
+      emulator: arm64.emulator,
+      env: { SOURCE_DATE_EPOCH: String(epoch), INITRD: 'No', TMPDIR: '/tmp', DPKG_COLORS: 'never' },
+      onOutput: (text) => log({ kind: 'output', text }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } finally {
+    await removeTree(cache, namespace, repository);
+  }
+}
+
+/** Lines that take the handler's mounts away again, deepest first. */
+const unmount = (targets: readonly string[]): string =>
+  `${[...targets]
+    .reverse()
+    .map((target) => `umount ${target}`)
+    .join('\n')}\n`;
