@@ -99,5 +99,7 @@ export interface Contribution {
   readonly openPorts?: readonly OpenPort[];
   readonly dataBinds?: readonly DataBind[];
   readonly plainSecrets?: readonly PlainSecret[];
+  /** In their order. */
+  readonly firstBoot?: readonly FirstBootStep[];
   readonly checks?: Readonly<Record<string, Check>>;
 }

@@ -3,6 +3,7 @@ import type {
   AbsPath,
   Account,
   DataBind,
+  FirstBootStep,
   Group,
   Mode,
   OpenPort,
@@ -53,6 +54,8 @@ export interface Plan {
   readonly openPorts: readonly OpenPort[];
   readonly dataBinds: readonly DataBind[];
   readonly plainSecrets: readonly PlainSecret[];
+  /** What the device does once, in order; for information: the steps' code is among `files`. */
+  readonly firstBoot: readonly FirstBootStep[];
   readonly checks: readonly PlannedCheck[];
   /** SHA-256 in hex over the canonical JSON of all above (files by their SHA-256). */
   readonly digest: string;

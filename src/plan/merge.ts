@@ -59,6 +59,7 @@ export function merge(all: readonly Contributed[]): Merged {
     openPorts: gather((one) => one.openPorts),
     dataBinds,
     plainSecrets: gather((one) => one.plainSecrets),
+    firstBoot: gather((one) => one.firstBoot),
     checks: mergeChecks(all),
   };
 }
