@@ -16,7 +16,8 @@ export interface Parsed extends Places {
   readonly value: unknown;
 }
 
-const MAX_BYTES = 1024 * 1024;
+/** A configuration is a page or two. */
+export const MAX_BYTES = 1024 * 1024;
 const MAX_DEPTH = 100;
 const MAX_PROBLEMS = 50;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
@@ -38,10 +39,7 @@ export function decode(bytes: Uint8Array, file: string): string {
     throw new UserError({ message, where: { file }, hint });
   };
   if (bytes.length > MAX_BYTES) {
-    fail(
-      `The file has ${bytes.length} bytes, more than ${MAX_BYTES}`,
-      'A configuration is a page or two: is this the right file?',
-    );
+    fail('The file has more than 1 MiB', 'A configuration is a page or two: is this the right file?');
   }
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     fail('The file is UTF-16, not UTF-8', 'Save it again as UTF-8.');

@@ -1,0 +1,42 @@
+import { Command } from 'commander';
+import { EXIT } from '../core/errors.ts';
+import { loadPlan } from './load-plan.ts';
+import { lockFileOf } from './lock.ts';
+import type { Verb } from './program.ts';
+
+interface Flags {
+  readonly output: string;
+  readonly release?: true;
+  readonly dispatch: boolean;
+  readonly keyring?: string;
+}
+
+export const buildVerb: Verb = (run, tool) =>
+  new Command('build')
+    .summary('build the image')
+    .description('Builds the image and its companions from the lock file, and makes a lock file when there is none.')
+    .argument('<file>', 'the configuration')
+    .option('-o, --output <folder>', 'where everything is written', 'out')
+    .option('--release', 'compress with xz too')
+    .option('--no-dispatch', "emulate every program of the image, and run none by the toolbox's native copy")
+    .option('--keyring <file>', "keys that sign the archive's indexes (default: Debian's)")
+    .addHelpText('after', '\nExample:\n  amslpr-image build config/amslpr.yaml -o out')
+    .action(
+      run(async (file: string, { output, release, dispatch, keyring }: Flags) => {
+        const plan = loadPlan(file, tool);
+        const { build } = await import('../engine/build.ts');
+        const options = {
+          out: output,
+          lockFile: lockFileOf(file),
+          project: tool.root,
+          signal: tool.signal,
+          release: release === true,
+          noDispatch: !dispatch,
+          ...(keyring === undefined ? {} : { keyring }),
+        };
+        const { image, sha256, files } = await build(plan, options, tool.log);
+        for (const path of files) tool.log({ kind: 'notice', text: path });
+        tool.log({ kind: 'notice', text: `${image} is built, SHA-256 ${sha256}.` });
+        return EXIT.ok;
+      }),
+    );
