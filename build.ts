@@ -1,5 +1,6 @@
 #!/usr/bin/env -S npx tsx
-import { chalk, fs, path } from 'zx';
+import { existsSync, readFileSync } from 'node:fs';
+import { chalk, path } from 'zx/core';
 import { runProgram } from './src/cli/program.ts';
 import type { Tool } from './src/cli/tool.ts';
 import { EXIT, type ExitCode } from './src/core/errors.ts';
@@ -13,7 +14,7 @@ import { stages } from './stages/index.ts';
 // The entry: gives the stages to the verbs, shows what happens, and is the only place that exits.
 
 const root = [import.meta.dirname, path.dirname(import.meta.dirname)].find((folder) =>
-  fs.existsSync(path.join(folder, 'overlays')),
+  existsSync(path.join(folder, 'overlays')),
 );
 if (root === undefined) throw new Error('the folder with overlays/ was not found');
 
@@ -40,7 +41,7 @@ stdout.on('error', () => process.exit(EXIT.ok));
 
 const tool: Tool = {
   root,
-  version: fs.readJsonSync(path.join(root, 'package.json')).version,
+  version: JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).version,
   stages,
   log: rememberTimes(log, path.join(cacheRoot(), 'step-times.json')),
   signal: interrupt.signal,

@@ -4,7 +4,6 @@ import { mostSimilar } from '../config/similar.ts';
 import type { PlannedCheck } from '../core/check.ts';
 import { EXIT, UserError } from '../core/errors.ts';
 import type { AnyStage } from '../core/stage.ts';
-import { checksOf, defaultContributions } from '../report/contributions.ts';
 import { guideSections } from '../report/guide-items.ts';
 import { type Paint, wrap } from '../ui/text.ts';
 import type { Verb } from './program.ts';
@@ -19,6 +18,7 @@ export const explainVerb: Verb = (run, tool) =>
     .addHelpText('after', '\nExample:\n  amslpr-image explain sshd/no-root')
     .action(
       run(async (name: string) => {
+        const { checksOf, defaultContributions } = await import('../report/contributions.ts');
         const checks = checksOf(defaultContributions(tool.stages));
         const stage = tool.stages.find((one) => one.name === name.split('/')[0]);
         const check = checks.find(({ id }) => id === name);

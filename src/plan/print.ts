@@ -1,4 +1,4 @@
-import type { FileRecord, PlanRecord } from './record.ts';
+import type { PlanRecord } from './record.ts';
 
 type Paint = (style: 'bold' | 'dim' | 'green' | 'red' | 'yellow', text: string) => string;
 
@@ -12,10 +12,12 @@ export function planText(plan: PlanRecord, paint: Paint): string {
     ...list(stages, 'Stages', paint),
     ...list(plan.packages, 'Packages', paint),
     ...list(plan.purge, 'Packages that are removed', paint),
-    ...section(`Files (${plan.files.length})`, filesByStage(plan.files, paint), paint),
+    ...section(`Files (${plan.files.length})`, filesByStage(plan, paint), paint),
     ...section(
       'Modes of packaged files',
-      Object.entries(plan.statOverrides).map(([path, { mode, owner }]) => `${mode} ${owner.padEnd(20)} ${path}`),
+      Object.entries(plan.statOverrides).map(
+        ([path, { mode, owner }]) => `${mode.padEnd(5)} ${owner.padEnd(18)} ${path}`,
+      ),
       paint,
     ),
     ...list(plan.diversions, 'Packaged files that one of these takes the place of', paint),
@@ -48,7 +50,7 @@ export function planText(plan: PlanRecord, paint: Paint): string {
     ),
     ...section(
       'On the encrypted data partition',
-      plan.dataBinds.map(({ path, mode, owner }) => `${mode} ${owner.padEnd(20)} ${path}`),
+      plan.dataBinds.map(({ path, mode, owner }) => `${mode.padEnd(5)} ${owner.padEnd(18)} ${path}`),
       paint,
     ),
     ...section(
@@ -92,20 +94,20 @@ function flow(items: readonly string[], first = '', rest = ''): string[] {
   return [...lines, line];
 }
 
-function filesByStage(files: readonly FileRecord[], paint: Paint): string[] {
+function filesByStage({ files, stages }: PlanRecord, paint: Paint): string[] {
   const width = Math.max(...files.map(({ owner }) => owner.length), 0);
-  return grouped(files).flatMap(([stage, own]) => [
+  return grouped(files, stages).flatMap(([stage, own]) => [
     paint('dim', stage),
     ...own.map((file) => {
       const end = file.type === 'directory' ? '/' : file.type === 'symlink' ? ` -> ${file.target ?? ''}` : '';
-      const mode = file.type === 'symlink' ? 'link' : file.mode;
+      const mode = (file.type === 'symlink' ? 'link' : file.mode).padEnd(5);
       return `  ${mode} ${file.owner.padEnd(width)} ${file.path}${end}${file.capabilities === undefined ? '' : ` ${file.capabilities}`}`;
     }),
   ]);
 }
 
 function checksByStage(plan: PlanRecord, paint: Paint): string[] {
-  return grouped(plan.checks).flatMap(([stage, own]) => [
+  return grouped(plan.checks, plan.stages).flatMap(([stage, own]) => [
     paint('dim', stage),
     ...own.flatMap(({ title, guide = [], kind }) => {
       const where = kind === 'run' ? 'booted' : 'image ';
@@ -128,8 +130,12 @@ function wrapWords(text: string, first: string, rest: string): string[] {
   return [...lines, line];
 }
 
-function grouped<T extends { readonly stage: string }>(items: readonly T[]): [string, T[]][] {
-  const groups = new Map<string, T[]>();
+/** By stage, in the stages' order; what belongs to none of them goes last. */
+function grouped<T extends { readonly stage: string }>(
+  items: readonly T[],
+  stages: readonly string[],
+): [string, T[]][] {
+  const groups = new Map<string, T[]>(stages.map((stage) => [stage, []]));
   for (const item of items) groups.set(item.stage, [...(groups.get(item.stage) ?? []), item]);
-  return [...groups];
+  return [...groups].filter(([, own]) => own.length > 0);
 }
