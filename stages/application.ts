@@ -1,6 +1,7 @@
 import type { AbsPath } from '../src/core/contribution.ts';
 import { built, folder, runBook, symlink, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { HOST_PATH, textOf } from '../src/core/values.ts';
 import { applicationChecks } from './application/checks.ts';
 import { releaseFiles } from './application/release.ts';
 
@@ -38,13 +39,13 @@ export const application = defineStage({
     {
       source: Type.Optional(
         Type.String({
-          pattern: '^/[^\\0\\n]+$',
+          pattern: HOST_PATH,
           description:
             'Absolute path of the folder with the application (src/, config.json …); no password may be in its config.json, which goes into every image. Default: the stand-in.',
         }),
       ),
       packages: Type.Optional(
-        Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9+.-]+$' }), {
+        Type.Array(textOf('packageName'), {
           description: 'Debian packages that the application imports. Default with `source`: those of AMSLPR.',
         }),
       ),

@@ -1,5 +1,6 @@
 import { built, runBook, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 import { backupChecks } from './backup/checks.ts';
 
 export const backup = defineStage({
@@ -24,8 +25,7 @@ export const backup = defineStage({
 
   options: Type.Object(
     {
-      time: Type.String({
-        pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+      time: textOf('timeOfDay', {
         default: '02:00',
         description: 'When, in the time of the device: "HH:MM".',
       }),

@@ -1,5 +1,6 @@
 import { absent, built, file, run, scan, symlink, text, words } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 const needed = words(`
   systemd-sysv dbus udev kmod login passwd procps libpam-systemd
@@ -28,12 +29,11 @@ export const baseSystem = defineStage({
 
   options: Type.Object(
     {
-      hostname: Type.String({
-        pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+      hostname: textOf('hostName', {
         default: 'amslpr',
         description: 'Host name until the site file gives another one.',
       }),
-      packages: Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9+.-]+$' }), {
+      packages: Type.Array(textOf('packageName'), {
         default: [],
         description: 'Further Debian packages to install.',
       }),

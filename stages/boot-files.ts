@@ -1,5 +1,6 @@
 import { file, run, scan, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 const initramfs = '/etc/initramfs-tools/conf.d/amslpr';
 
@@ -13,13 +14,13 @@ export const bootFiles = defineStage({
 
   options: Type.Object(
     {
-      consoles: Type.Array(Type.String({ pattern: '^tty[A-Za-z0-9]{1,12}(,[0-9]{1,7}[a-z0-9]{0,2})?$' }), {
+      consoles: Type.Array(textOf('kernelConsole'), {
         minItems: 1,
         default: ['ttyAMA0,115200', 'ttyS1,115200', 'tty0'],
         description:
           'Where the kernel writes, the main one last. ttyS1 is the serial port of Pi 3 and 4, tty0 the screen.',
       }),
-      config: Type.Array(Type.String({ pattern: '^[A-Za-z0-9_]+=[A-Za-z0-9_.,:=/-]+$' }), {
+      config: Type.Array(textOf('bootSetting'), {
         default: ['disable_splash=1', 'gpu_mem=16'],
         description: 'Lines for config.txt.',
       }),

@@ -1,5 +1,6 @@
 import { built, file, run, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 export const fail2ban = defineStage({
   name: 'fail2ban',
@@ -19,7 +20,7 @@ export const fail2ban = defineStage({
       maxRetry: Type.Integer({ minimum: 2, maximum: 20, default: 3, description: 'Failures before a ban.' }),
       findMinutes: Type.Integer({ minimum: 1, maximum: 1440, default: 10, description: 'Failures count this long.' }),
       banMinutes: Type.Integer({ minimum: 1, maximum: 43200, default: 60, description: 'How long a ban lasts.' }),
-      ignore: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]+(/[0-9]{1,3})?$' }), {
+      ignore: Type.Array(textOf('network'), {
         default: [],
         description: 'Addresses or networks that are never banned, such as 192.0.2.0/24.',
       }),

@@ -1,5 +1,6 @@
 import { file, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 export const network = defineStage({
   name: 'network',
@@ -24,7 +25,7 @@ export const network = defineStage({
 
   options: Type.Object(
     {
-      timeServers: Type.Array(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$' }), {
+      timeServers: Type.Array(textOf('server'), {
         default: [],
         description: "Time servers by name or address. Empty: Debian's pool.",
       }),

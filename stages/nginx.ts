@@ -1,5 +1,6 @@
 import { built, folder, symlink } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 import { nginxChecks } from './nginx/checks.ts';
 import { contentPolicy } from './nginx/content-policy.ts';
 
@@ -53,8 +54,7 @@ export const nginx = defineStage({
         description: 'Two years and preload. Only with a public certificate and name.',
       }),
       staplingResolver: Type.Optional(
-        Type.String({
-          pattern: '^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}$',
+        textOf('ipv4', {
           description: 'IPv4 address of a DNS server: staple OCSP answers, for a CA that has a responder.',
         }),
       ),

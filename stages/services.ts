@@ -1,5 +1,6 @@
 import { built, link, run, scan, symlink, text, unit, words } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 /** What Raspberry Pi OS Lite starts and a site without a desk, a modem or a cloud account has no use for. */
 const unwanted = words(`
@@ -35,7 +36,7 @@ export const services = defineStage({
 
   options: Type.Object(
     {
-      allow: Type.Array(Type.String({ pattern: '^[A-Za-z0-9:_.@*-]+$' }), {
+      allow: Type.Array(textOf('unitPattern'), {
         default: [],
         description: 'Units that may also start at boot, for packages that you add.',
       }),

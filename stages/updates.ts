@@ -1,5 +1,6 @@
 import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { textOf } from '../src/core/values.ts';
 
 export const updates = defineStage({
   name: 'updates',
@@ -20,8 +21,7 @@ export const updates = defineStage({
         default: true,
         description: 'Reboot when an update needs it. Without it a new kernel waits for a person.',
       }),
-      rebootTime: Type.String({
-        pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+      rebootTime: textOf('timeOfDay', {
         default: '03:30',
         description: 'Start of the reboot window in device time, "HH:MM". The backup runs at 02:00.',
       }),

@@ -1,12 +1,12 @@
 import { type TSchema, Type } from 'typebox';
 import type { AnyStage } from '../core/stage.ts';
+import { textOf } from '../core/values.ts';
 
 const BASE = Type.Object(
   {
     kind: Type.Literal('debian', { default: 'debian', description: "Bootstrapped from Debian's arm64 packages." }),
     mirror: Type.Optional(
-      Type.String({
-        pattern: '^(https?|file)://[A-Za-z0-9._~:/\\[\\]-]+$',
+      textOf('archiveUrl', {
         description: "Package archive to take instead of the host's own: a URL whose dists/ holds trixie.",
       }),
     ),
@@ -14,10 +14,9 @@ const BASE = Type.Object(
   { additionalProperties: false, default: {}, description: 'Where the root file system starts.' },
 );
 
-const NAME = Type.String({
-  pattern: '^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$',
+const NAME = textOf('imageName', {
   default: 'amslpr',
-  description: 'Stem of the output files’ names.',
+  description: "Stem of the output files' names.",
 });
 
 /** What a configuration must look like once stages that are `false` are taken out: every key has a default. */

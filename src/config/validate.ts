@@ -32,6 +32,7 @@ export function validateConfig(parsed: Parsed, source: string, file: string, sta
     const first = (problem: Problem): number => (problem.where?.line ?? 0) * 1000 + (problem.where?.column ?? 0);
     throw new UserError(problems.sort((a, b) => first(a) - first(b)));
   }
+  checkNeeds(stages, left, at);
   const { name, base, ...rest } = options;
   return {
     name: name as string,
@@ -40,6 +41,24 @@ export function validateConfig(parsed: Parsed, source: string, file: string, sta
       stages.map((stage) => [stage.name, left.has(stage.name) ? false : (rest[stage.name] as Record<string, unknown>)]),
     ),
   };
+}
+
+/** A stage that another one needs cannot be left out; the place is where it is left out. */
+function checkNeeds(stages: readonly AnyStage[], left: ReadonlySet<string>, at: At): void {
+  const problems = stages
+    .filter((stage) => !left.has(stage.name))
+    .flatMap((stage) =>
+      (stage.needs ?? [])
+        .filter((need) => left.has(need))
+        .map((need) =>
+          at(
+            `/${need}`,
+            `Stage ${stage.name} needs ${need}, which is left out`,
+            `Leave out ${stage.name} as well, or keep ${need}.`,
+          ),
+        ),
+    );
+  if (problems.length > 0) throw new UserError(problems);
 }
 
 /** Of an alternative, Ajv reports each branch and then the whole: the branches say the same more confusingly. */
@@ -87,12 +106,13 @@ function explain(error: ErrorObject, parsed: Parsed, at: At): Problem {
       const wanted = [error.params['type']].flat().join(' or ');
       return at(pointer, `${name} must be ${article(wanted)}; ${found}`, typeHint(wanted, about));
     }
-    case 'pattern':
-      return at(
-        pointer,
-        `${name} does not have the form it needs (${String(error.params['pattern'])}); ${found}`,
-        about,
-      );
+    case 'pattern': {
+      const example = schema.examples?.[0];
+      const form =
+        example === undefined ? `must match ${String(error.params['pattern'])}` : 'has not the form it needs';
+      const hint = example === undefined ? about : [about, `For example: ${example}`].filter(Boolean).join(' ');
+      return at(pointer, `${name} ${form}; ${found}`, hint);
+    }
     case 'required':
       return at(pointer, `${name} lacks ${String(error.params['missingProperty'])}`, about);
     default:

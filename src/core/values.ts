@@ -1,0 +1,44 @@
+import { type TString, type TStringOptions, Type } from 'typebox';
+
+// Text that ends in files of the image. A form lists what may be in it, never what may not; none has a quote, a space, a
+// line break or anything else that its files give a meaning to, so that nothing has to be escaped anywhere. The test of
+// this file shows that of every form, and that of stages that all of their text has one of these forms.
+
+const BYTE = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
+
+/** Each form: what it has to match, and an example for messages. */
+export const FORMS = {
+  /** One label: /etc/hostname, /etc/hosts, certificates. */
+  hostName: ['^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', 'gate-north'],
+  /** Name or address of a server, as in timesyncd.conf. */
+  server: ['^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$', '0.debian.pool.ntp.org'],
+  /** Arguments of apt and dpkg: never starts as an option does. */
+  packageName: ['^[a-z0-9][a-z0-9+.-]+$', 'tesseract-ocr'],
+  /** Times in timers and in apt.conf. */
+  timeOfDay: ['^([01][0-9]|2[0-3]):[0-5][0-9]$', '03:30'],
+  /** Names of units and patterns of them, in presets and checks. */
+  unitPattern: ['^[A-Za-z0-9:_.@*][A-Za-z0-9:_.@*-]*$', 'redis-server.service'],
+  /** A console= argument on the kernel command line. */
+  kernelConsole: ['^tty[A-Za-z0-9]{1,12}(,[0-9]{1,7}[a-z0-9]{0,2})?$', 'ttyS1,115200'],
+  /** A line of the boot loader's config.txt. */
+  bootSetting: ['^[A-Za-z0-9_]+=[A-Za-z0-9_.,:=/-]+$', 'gpu_mem=16'],
+  /** An address, or a network, of either version, in fail2ban's lists. */
+  network: ['^[0-9a-fA-F.:]+(/[0-9]{1,3})?$', '192.0.2.0/24'],
+  /** In directives of nginx. */
+  ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
+  /** Stem of file names on the host. */
+  imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
+  /** Base of a package archive, in apt's sources. */
+  archiveUrl: ['^(https?|file)://[A-Za-z0-9._~:/\\[\\]-]+$', 'https://mirror.example/debian'],
+} as const satisfies Readonly<Record<string, readonly [pattern: string, example: string]>>;
+
+/** A path on the host that builds. It is opened there and goes into no file of the image. */
+export const HOST_PATH = '^/[^\\0\\n\\r]+$';
+
+export type Form = keyof typeof FORMS;
+
+/** An option, or an entry of a list, with text of that form. */
+export function textOf(form: Form, options: TStringOptions = {}): TString {
+  const [pattern, example] = FORMS[form];
+  return Type.String({ ...options, pattern, examples: [example] });
+}
