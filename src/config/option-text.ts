@@ -6,7 +6,6 @@ interface Words {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly anyOf?: readonly { readonly const?: unknown }[];
-  readonly items?: TSchema;
 }
 
 /** What an option means and takes, in a sentence or two. */
@@ -17,10 +16,9 @@ export function optionText(schema: TSchema): string {
 }
 
 /** The values that an option takes, where its description need not say it: "1 to 65535", "off or low". */
-export function valuesText({ type, minimum, maximum, anyOf, items }: Words): string {
-  if (anyOf !== undefined) return anyOf.map((one) => String(one.const)).join(' or ');
-  if (type === 'boolean') return 'true or false';
-  if (type === 'array') return items === undefined ? 'A list' : 'A list, a line with `- ` for each entry';
+function valuesText({ type, minimum, maximum, anyOf }: Words): string {
+  if (anyOf !== undefined) return `One of ${anyOf.map((one) => String(one.const)).join(', ')}`;
+  if (type === 'array') return 'A list: a line with `- ` for each entry';
   if (minimum !== undefined && maximum !== undefined) return `${minimum} to ${maximum}`;
   return '';
 }

@@ -27,7 +27,7 @@ export function optionsSchema(stages: readonly AnyStage[]): TSchema {
 }
 
 /** The JSON Schema for editors (config/amslpr.schema.json): nothing that has a default is required, stages may be false. */
-export function editorSchema(stages: readonly AnyStage[]): Record<string, unknown> {
+function editorSchema(stages: readonly AnyStage[]): Record<string, unknown> {
   const properties: Record<string, unknown> = { name: NAME, base: withoutDefaulted(BASE) };
   for (const stage of stages) {
     properties[stage.name] = {
@@ -55,3 +55,6 @@ function withoutDefaulted(schema: unknown): unknown {
   const { required: _all, ...rest } = copy;
   return left.length === 0 ? rest : { ...rest, required: left };
 }
+
+/** The file config/amslpr.schema.json. */
+export const schemaText = (stages: readonly AnyStage[]): string => `${JSON.stringify(editorSchema(stages), null, 2)}\n`;
