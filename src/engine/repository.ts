@@ -12,6 +12,8 @@ while read -r file size sha; do
   dpkg-deb --field "$file"
   printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$file" "$size" "$sha"
 done > Packages
+# mmdebstrap takes essential packages from the suite that it was named only.
+printf 'Suite: trixie\\nCodename: trixie\\nSHA256:\\n %s %s Packages\\n' "$(sha256sum < Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" > Release
 `;
 
 /**

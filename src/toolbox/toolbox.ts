@@ -60,7 +60,7 @@ export const bootstrapCommand = (
   include: readonly string[],
 ): string[] => [
   'mmdebstrap',
-  '--quiet',
+  '--verbose',
   '--mode=root',
   '--variant=apt',
   `--architectures=${architecture}`,
@@ -70,6 +70,8 @@ export const bootstrapCommand = (
   '--dpkgopt=force-unsafe-io',
   // The folder is a mount point and so cannot be made by mmdebstrap; it holds nothing else.
   '--skip=check/empty',
+  // How programs for another CPU run is decided in src/host/arm64.ts.
+  '--skip=check/qemu',
   `--include=${include.join(',')}`,
   'trixie',
   target,
