@@ -84,7 +84,10 @@ static int is_byte_compilation(int argc, char **argv) {
     if (argv[i][0] == '-') continue;
     const char *name = strrchr(argv[i], '/');
     name = name != NULL ? name + 1 : argv[i];
-    return strcmp(name, "py3compile") == 0 || strcmp(name, "py3clean") == 0;
+    static const char *const compilers[] = {"py3compile", "py3clean", "py_compile.py", "compileall.py"};
+    for (size_t k = 0; k < sizeof compilers / sizeof *compilers; k++)
+      if (strcmp(name, compilers[k]) == 0) return 1;
+    return 0;
   }
   return 0;
 }
