@@ -40,6 +40,25 @@ function marker(probe: Probe, place: number, into: Uint8Array): void {
   into.set(Buffer.from(text));
 }
 
+/** Fills all but the first block of an interim head, so that what lands there by mistake is seen. */
+export function markHead(probe: Probe, head: Uint8Array): void {
+  for (let at = BLOCK; at + BLOCK <= head.length; at += BLOCK) marker(probe, at, head.subarray(at, at + BLOCK));
+}
+
+/** @throws StepError when something else was written over an interim head. */
+export async function checkMarkedHead(target: Target, probe: Probe, head: Uint8Array): Promise<void> {
+  const found = alignedBuffer(head.length);
+  await target.read(found, 0).catch((error: unknown) => {
+    throw ioError(error, target, 'reading back', 0);
+  });
+  if (Buffer.compare(found, head) === 0) return;
+  for (let at = 0; at < head.length; at += BLOCK) {
+    const place = placeOf(probe, found.subarray(at, at + BLOCK));
+    if (place !== undefined && place !== at) throw wraps(target, Math.abs(place - at));
+  }
+  throw wraps(target);
+}
+
 /** The place for which a block was written, if it is one of this probe's. */
 export function placeOf(probe: Probe, block: Uint8Array): number | undefined {
   const text = Buffer.from(block.subarray(0, 160)).toString('latin1');
@@ -57,11 +76,14 @@ export async function writeProbe(target: Target, probe: Probe): Promise<void> {
   }
 }
 
-export const wraps = (target: Target, real: number): StepError =>
-  new StepError({
-    message: `${target.name} claims ${gigabytes(target.size)} but has less: what is written behind ${gigabytes(real)} lands at its start again`,
+/** `most` is what the card can have at most, in bytes: distances between a block and where it landed are multiples of it. */
+export function wraps(target: Target, most?: number): StepError {
+  const room = most === undefined ? '' : `, at most ${gigabytes(most)}`;
+  return new StepError({
+    message: `${target.name} claims ${gigabytes(target.size)} but has less${room}: what is written further back lands at its start again`,
     hint: 'The card is a fake. It holds no bootable system now; do not use it.',
   });
+}
 
 export const drops = (target: Target, offset: number): StepError =>
   new StepError({

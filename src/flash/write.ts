@@ -5,7 +5,16 @@ import { alignedBuffer, BLOCK } from './aligned.ts';
 import type { HashName } from './bmap.ts';
 import { diagnose } from './diagnose.ts';
 import { chunks, readParts, writeParts } from './pipeline.ts';
-import { checkProbe, clearProbe, drops, type Probe, planProbe, writeProbe } from './probe.ts';
+import {
+  checkMarkedHead,
+  checkProbe,
+  clearProbe,
+  drops,
+  markHead,
+  type Probe,
+  planProbe,
+  writeProbe,
+} from './probe.ts';
 import { progress } from './progress.ts';
 import { endOf, type Range } from './ranges.ts';
 import type { ImageReader, ImageSource } from './source.ts';
@@ -134,14 +143,15 @@ async function step(log: Log, name: string, work: () => Promise<void>): Promise<
 export async function writeImage(job: WriteJob): Promise<WriteResult> {
   const { source, target, plan, log } = job;
   const head = alignedBuffer(plan.headSize);
+  const interim = alignedBuffer(plan.headSize);
   const sums: Sums = new Map();
   const probe = planProbe(plan.free, target.size);
   const writeSeconds = await step(log, 'Write', async () => {
     await source.withReader(async (reader) => {
       await reader.read(head, 0);
       checkHead(source, head);
-      const interim = alignedBuffer(plan.headSize);
       job.interim?.(interim);
+      markHead(probe, interim);
       await writeHead(target, interim);
       await writeBody(job, reader, sums);
     });
@@ -156,6 +166,7 @@ export async function writeImage(job: WriteJob): Promise<WriteResult> {
   const verifySeconds = await step(log, 'Verify', async () => {
     await verifyBody(job, head, sums, probe);
     await checkProbe(target, probe);
+    await checkMarkedHead(target, probe, interim);
     await clearProbe(target, probe);
     job.adjust?.(head);
     await writeHead(target, head);

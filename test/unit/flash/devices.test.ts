@@ -1,0 +1,104 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { blockTree, family, type Snapshot } from '../../../src/flash/block-tree.ts';
+import { deviceLine, judgeDevice, judgeDevices, judgePath } from '../../../src/flash/devices.ts';
+import { readSnapshot } from '../../../src/flash/snapshot.ts';
+import type { Runner } from '../../../src/host/runner.ts';
+
+interface Fixture {
+  readonly description: string;
+  readonly snapshot: Snapshot;
+  readonly offered: readonly string[];
+  readonly refused: Readonly<Record<string, string>>;
+}
+
+const FOLDER = join(import.meta.dirname, '../../fixtures/flash');
+const NEED = 4e9;
+const fixtures = readdirSync(FOLDER)
+  .filter((name) => name.endsWith('.json'))
+  .map((name): [string, Fixture] => [name, JSON.parse(readFileSync(join(FOLDER, name), 'utf8'))]);
+const load = (name: string): Snapshot => {
+  const found = fixtures.find(([file]) => file === `${name}.json`);
+  if (found === undefined) throw new Error(name);
+  return found[1].snapshot;
+};
+
+describe('which disks may be written', () => {
+  it.each(fixtures)('%s', (_, { snapshot, offered, refused }) => {
+    const verdicts = judgeDevices(snapshot, NEED);
+    expect(verdicts.filter((verdict) => verdict.offered).map(({ device }) => device.path)).toEqual(offered);
+    const others = verdicts.filter((verdict) => !verdict.offered);
+    expect(others.map(({ device }) => device.path).sort()).toEqual(Object.keys(refused).sort());
+    for (const { device, reasons } of others) expect(reasons.join('; ')).toContain(refused[device.path]);
+  });
+
+  it('never offers a disk with anything mounted on it, however removable it looks', () => {
+    const disks = fixtures.flatMap(([, { snapshot }]) => blockTree(snapshot.lsblk));
+    const busy = disks.filter((disk) => family(disk).some((node) => node.mountpoints.length > 0));
+    expect(busy.length).toBeGreaterThan(10);
+    for (const disk of busy) {
+      const removable = { ...disk, kname: 'sdz', type: 'disk', removable: true, transport: 'usb', readOnly: false };
+      expect(judgeDevice(removable, {}, 1).offered).toBe(false);
+      const idle = { ...removable, mountpoints: [], children: [] };
+      expect(judgeDevice(idle, {}, 1).offered).toBe(true);
+    }
+  });
+
+  it('reads any JSON without throwing, and offers nothing that has no size', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        const snapshot = { lsblk: { blockdevices: [JSON.parse(text)] }, sysfs: {} };
+        for (const verdict of judgeDevices(snapshot, 1)) expect(verdict.offered).toBe(false);
+      }),
+    );
+  });
+
+  it('shows size, maker, model and serial', () => {
+    const [, verdict] = judgeDevices(load('laptop-nvme'), NEED);
+    if (verdict === undefined) throw new Error('no card');
+    expect(deviceLine(verdict)).toBe('/dev/sdb  31.9 GB  Generic STORAGE DEVICE  serial 000000000819');
+  });
+});
+
+describe('a path that is given', () => {
+  it('names the disk of a partition', () => {
+    expect(() => judgePath(load('mounted-card'), '/dev/sdb1', NEED)).toThrow('/dev/sdb1 is a partition on /dev/sdb');
+  });
+
+  it('names the disks below a mapping', () => {
+    const snapshot = load('md-raid');
+    expect(() => judgePath(snapshot, '/dev/mapper/tank-data', NEED)).toThrow('on /dev/sdc and /dev/sdd');
+    expect(() => judgePath(snapshot, '/dev/md0', NEED)).toThrow('a raid1 device on /dev/sdc and /dev/sdd');
+    expect(() => judgePath(load('lvm-on-luks'), '/dev/dm-1', NEED)).toThrow('a lvm device on /dev/nvme0n1');
+  });
+
+  it('is refused when lsblk does not list it', () => {
+    expect(() => judgePath(load('laptop-nvme'), '/dev/sdq', NEED)).toThrow('/dev/sdq is not among the disks');
+  });
+
+  it('says how to unmount', () => {
+    expect(judgePath(load('mounted-card'), '/dev/sdb', NEED).hint).toContain('umount /dev/sdb1; umount /dev/sdb2');
+  });
+});
+
+describe('reading this machine', () => {
+  it('asks lsblk once and sysfs for the rest', async () => {
+    const commands: (readonly string[])[] = [];
+    const runner: Runner = {
+      run: async (argv) => {
+        commands.push(argv);
+        return { stdout: JSON.stringify(load('laptop-nvme').lsblk), stderr: '', code: 0 };
+      },
+    };
+    const snapshot = await readSnapshot(runner, '/nonexistent');
+    expect(commands).toEqual([['lsblk', '--json', '-b', '-O']]);
+    expect(judgeDevices(snapshot, NEED).map((verdict) => verdict.offered)).toEqual([false, true]);
+  });
+
+  it('says so when lsblk prints no JSON', async () => {
+    const runner: Runner = { run: async () => ({ stdout: 'nonsense', stderr: '', code: 0 }) };
+    await expect(readSnapshot(runner)).rejects.toThrow('no JSON');
+  });
+});
