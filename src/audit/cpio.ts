@@ -12,6 +12,8 @@ const HEAD = 64;
 const ASCII = new TextDecoder('latin1');
 const UTF8 = new TextDecoder();
 const REGULAR = 0o100000;
+/** Lists of the kernel's modules: which machine can boot it is told from them. */
+const KEPT = /\/modules\.(builtin|order)$/;
 
 const MAGIC: readonly (readonly [Compression | 'lz4' | 'bzip2' | 'lzma', readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],
@@ -52,7 +54,8 @@ export function parseCpio(bytes: Uint8Array, start = 0): { readonly files: Archi
     if (path === 'TRAILER!!!') return { files, end: Math.min(end, bytes.length) };
     const isFile = (mode & 0o170000) === REGULAR;
     const head = isFile ? bytes.slice(dataStart, dataStart + Math.min(HEAD, size)) : new Uint8Array();
-    files.push({ path, mode: mode & 0o7777, size, head });
+    const kept = isFile && KEPT.test(path) ? { bytes: bytes.slice(dataStart, dataStart + size) } : {};
+    files.push({ path, mode: mode & 0o7777, size, head, ...kept });
   }
 }
 

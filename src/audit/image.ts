@@ -150,7 +150,7 @@ async function readArchives(files: ReadonlyMap<string, Uint8Array>, tools: Audit
   const archives: Archive[] = [];
   for (const [path, bytes] of files) {
     try {
-      archives.push({ path, files: await readInitramfs(bytes, (kind, data) => unpack(kind, data, tools)) });
+      archives.push({ path, files: await readInitramfs(bytes, (kind, data) => unpackInitramfs(kind, data, tools)) });
     } catch (error) {
       if (!(error instanceof CpioError || error instanceof UserError)) throw error;
       archives.push({ path, files: [], error: error.message });
@@ -159,7 +159,8 @@ async function readArchives(files: ReadonlyMap<string, Uint8Array>, tools: Audit
   return archives;
 }
 
-async function unpack(kind: Compression, data: Uint8Array, tools: AuditTools): Promise<Uint8Array> {
+/** Unpacks the compressed part of an initramfs. @throws CpioError when it is damaged or too big */
+export async function unpackInitramfs(kind: Compression, data: Uint8Array, tools: AuditTools): Promise<Uint8Array> {
   if (kind === 'gzip') {
     return promisify(gunzip)(data, { maxOutputLength: MAX_UNPACKED }).catch((error: Error) => {
       throw new CpioError(`damaged gzip data (${error.message})`);

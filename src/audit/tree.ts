@@ -32,6 +32,8 @@ export interface ArchiveFile {
   readonly size: number;
   /** As in TreeEntry; empty for what is no regular file. */
   readonly head: Uint8Array;
+  /** The content, for modules.builtin and modules.order alone. */
+  readonly bytes?: Uint8Array;
 }
 
 /** A file system that can be asked; made from an image, from a plan, or by a test. */

@@ -1,0 +1,77 @@
+import { accessSync, constants } from 'node:fs';
+import type { BootFiles } from './boot-files.ts';
+import type { MachineName } from './machine.ts';
+
+export interface Ports {
+  readonly ssh: number;
+  readonly http: number;
+  readonly https: number;
+}
+
+export interface CommandInput {
+  readonly machine: MachineName;
+  readonly boot: Pick<BootFiles, 'kernel' | 'initramfs' | 'cmdline' | 'deviceTree'>;
+  readonly overlay: string;
+  readonly ports: Ports;
+  readonly qmp: string;
+  /** The log of the serial console. */
+  readonly console: string;
+  /** Show the serial console on standard output and take its input from standard input. */
+  readonly interactive: boolean;
+  /** Whether the host can run arm64 guests itself. */
+  readonly kvm: boolean;
+}
+
+export function hostHasKvm(): boolean {
+  if (process.arch !== 'arm64') return false;
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Arguments for qemu-system-aarch64. Ports are open on 127.0.0.1 alone. */
+export function qemuArguments(input: CommandInput): string[] {
+  const { machine, boot, ports, interactive } = input;
+  const forward = [
+    [ports.ssh, 22],
+    [ports.http, 80],
+    [ports.https, 443],
+  ].map(([from, to]) => `hostfwd=tcp:127.0.0.1:${from}-:${to}`);
+  const serial = interactive
+    ? `stdio,id=serial,signal=off,logfile=${input.console},logappend=on`
+    : `file,id=serial,path=${input.console},append=on`;
+  const common = [
+    ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-display', 'none', '-monitor', 'none'],
+    ...['-netdev', ['user', 'id=net', ...forward].join(',')],
+    ...['-chardev', serial, '-qmp', `unix:${input.qmp},server=on,wait=off`],
+    // A restart has to read the boot partition again, as the firmware does: QEMU ends, and is started anew.
+    ...['-no-reboot', '-nodefaults'],
+  ];
+  if (machine === 'virt') return [...virt(input), ...common];
+  return [...raspi(input), ...common];
+}
+
+/** Messages of the system go to the console that is named last. */
+const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} console=${name}`];
+
+function virt({ boot, overlay, kvm }: CommandInput): string[] {
+  return [
+    ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
+    ...(kvm ? [] : ['-cpu', 'cortex-a72']),
+    ...['-smp', '2', '-m', '1024', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyAMA0,115200')],
+    ...['-drive', `if=none,id=card,format=qcow2,file=${overlay},discard=unmap`, '-device', 'virtio-blk-pci,drive=card'],
+    ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+  ];
+}
+
+function raspi({ boot, overlay }: CommandInput): string[] {
+  return [
+    ...['-M', 'raspi3b', '-m', '1G', '-dtb', boot.deviceTree ?? ''],
+    // The first serial port belongs to Bluetooth on this board: the console is on the second.
+    ...['-serial', 'null', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyS1,115200')],
+    ...['-drive', `if=sd,format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net'],
+  ];
+}

@@ -1,0 +1,218 @@
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hostTools } from '../audit/tools.ts';
+import { StepError } from '../core/errors.ts';
+import { type Log, silent } from '../core/log.ts';
+import { type Background, startBackground } from '../host/background.ts';
+import { hostRunner } from '../host/runner.ts';
+import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
+import { personalizeInPlace } from '../site/personalize.ts';
+import type { ValidSite } from '../site/validate.ts';
+import { extractBootFiles } from './boot-files.ts';
+import { hostHasKvm, type Ports, qemuArguments } from './command.ts';
+import { chooseMachine, type Machine, type MachineName } from './machine.ts';
+import { freePorts, waitForSshBanner } from './network.ts';
+import { lastLines, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
+import { openQmp, type Qmp } from './qmp.ts';
+import { type BootTools, bootTools } from './tools.ts';
+
+export interface GuestOptions {
+  readonly machine?: MachineName;
+  /** Stamped onto the view before the first start. */
+  readonly site?: ValidSite;
+  readonly interactive?: boolean;
+  readonly log?: Log;
+  readonly signal?: AbortSignal;
+  /** Bytes of the card; the image itself at least. Default 8 GiB. */
+  readonly cardSize?: number;
+}
+
+/** A running copy-on-write view of an image. `stop` ends QEMU and removes everything that was made for it. */
+export interface Guest extends AsyncDisposable {
+  readonly machine: Machine;
+  readonly ports: Ports;
+  /** Folder of everything temporary; callers may put files there. */
+  readonly folder: string;
+  /** Log of the serial console, of all starts. */
+  readonly console: string;
+  /** The kernel command line of the latest start, without what QEMU's console adds. */
+  cmdline(): string;
+  /** How often it was started: a restart of the guest counts. */
+  starts(): number;
+  /** Settles when the guest was powered off; rejects when QEMU failed. */
+  readonly ended: Promise<void>;
+  /** @throws StepError with the last console lines and STATUS.TXT */
+  waitForSsh(seconds: number): Promise<void>;
+  /** Waits until it was restarted more often than `starts`, then for SSH. */
+  waitForRestart(starts: number, seconds: number): Promise<void>;
+  /** A file of the boot partition as it is on the card now, or undefined. */
+  bootFile(path: string): Promise<Buffer | undefined>;
+  /** Ends QEMU at once, as when the power fails, and gives a raw copy of the card. */
+  pullCard(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** @throws UserError for an image that cannot be booted, StepError when QEMU does not start */
+export async function startGuest(image: string, options: GuestOptions = {}): Promise<Guest> {
+  const { log = silent, signal } = options;
+  const tools = await bootTools();
+  const folder = await mkdtemp(join(tmpdir(), 'amslpr-boot-'));
+  try {
+    const raw = await uncompressed(image, folder, signal);
+    const overlay = await makeOverlay(tools, raw, join(folder, 'card.qcow2'), options.cardSize);
+    const { site } = options;
+    if (site !== undefined) {
+      const stamp = (view: string) => personalizeInPlace(view, site, image);
+      await withBootPartition(tools, overlay, folder, stamp, true);
+    }
+    return await run({ image, tools, folder, overlay, options, log });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function uncompressed(image: string, folder: string, signal?: AbortSignal): Promise<string> {
+  const program = /\.(zst|xz)$/.exec(image)?.[1];
+  if (program === undefined) return image;
+  const packed = join(folder, `card.img.${program}`);
+  const options = signal === undefined ? {} : { signal };
+  if (program === 'zst')
+    await hostRunner.run(['zstd', '-dq', '--sparse', image, '-o', join(folder, 'card.img')], options);
+  else {
+    await copyFile(image, packed);
+    await hostRunner.run(['xz', '-d', packed], options);
+  }
+  return join(folder, 'card.img');
+}
+
+interface RunInput {
+  readonly image: string;
+  readonly tools: BootTools;
+  readonly folder: string;
+  readonly overlay: Overlay;
+  readonly options: GuestOptions;
+  readonly log: Log;
+}
+
+async function run({ image, tools, folder, overlay, options, log }: RunInput): Promise<Guest> {
+  const consoleLog = join(folder, 'console.log');
+  const extract = () => withBootPartition(tools, overlay, folder, (raw) => extractBootFiles(raw, folder, image));
+  let boot = await extract();
+  const machine = await chooseMachine(boot, await hostTools(), options.machine);
+  log({ kind: 'notice', text: machine.why });
+  const ports = await freePorts();
+  let current: { readonly qemu: Background; readonly qmp: Qmp } | undefined;
+  let starts = 0;
+  let stopped = false;
+  let over = false;
+
+  async function start(): Promise<void> {
+    const qmpPath = join(folder, `qmp-${starts}`);
+    const input = { machine: machine.name, boot, overlay: overlay.path, ports, qmp: qmpPath, console: consoleLog };
+    const argv = [
+      ...tools.qemu,
+      ...qemuArguments({ ...input, interactive: options.interactive === true, kvm: hostHasKvm() }),
+    ];
+    log({ kind: 'command', argv });
+    const qemu = startBackground(argv, { interactive: options.interactive === true });
+    let gone = false;
+    const failure = qemu.ended.then((result) => {
+      gone = true;
+      return result;
+    });
+    try {
+      current = { qemu, qmp: await openQmp(qmpPath, 20, () => gone) };
+    } catch (cause) {
+      await qemu.stop();
+      const { output: text } = await failure;
+      throw new StepError({ message: 'QEMU did not start', hint: text.trim() }, { cause });
+    }
+    starts += 1;
+  }
+
+  async function follow(): Promise<void> {
+    while (current !== undefined) {
+      const { code, output } = await current.qemu.ended;
+      const reason = current.qmp.shutdownReason();
+      current.qmp.close();
+      if (stopped) return;
+      if (code !== 0) throw new StepError({ message: `QEMU ended with exit code ${code}`, hint: output.trim() });
+      if (reason !== 'guest-reset') return;
+      log({ kind: 'notice', text: 'The guest restarts' });
+      boot = await extract();
+      if (stopped) return;
+      await start();
+    }
+  }
+
+  await start();
+  const ended = follow().finally(() => {
+    over = true;
+  });
+  // Whoever waits for it gets the error; nobody has to.
+  ended.catch(() => undefined);
+  const halt = async (): Promise<void> => {
+    stopped = true;
+    await current?.qemu.stop();
+    await ended.catch(() => undefined);
+    // A restart may have been under way.
+    await current?.qemu.stop();
+  };
+  const stop = async (): Promise<void> => {
+    await halt();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const bootFile = (path: string): Promise<Buffer | undefined> =>
+    withBootPartition(tools, overlay, folder, async (raw) => {
+      const { contents } = await readBootFiles(await findBootPartition(raw), (name) => name === path);
+      return contents.get(path);
+    });
+  async function waitForSsh(seconds: number): Promise<void> {
+    if (await waitForSshBanner(ports.ssh, seconds, () => over || options.signal?.aborted === true)) return;
+    options.signal?.throwIfAborted();
+    if (over) await ended;
+    throw new StepError({
+      message: over ? 'The guest was powered off before SSH answered' : `SSH did not answer within ${seconds} s`,
+      hint: await lastWords(consoleLog, await bootFile('/STATUS.TXT').catch(() => undefined)),
+    });
+  }
+  return {
+    machine,
+    ports,
+    folder,
+    console: consoleLog,
+    cmdline: () => boot.cmdline,
+    starts: () => starts,
+    ended,
+    waitForSsh,
+    async waitForRestart(before, seconds) {
+      const deadline = Date.now() + seconds * 1000;
+      while (starts <= before && Date.now() < deadline && !over) await sleep(500);
+      if (starts <= before) {
+        throw new StepError({
+          message: `The guest did not restart within ${seconds} s`,
+          hint: await lastWords(consoleLog, undefined),
+        });
+      }
+      await waitForSsh((deadline - Date.now()) / 1000);
+    },
+    bootFile,
+    async pullCard() {
+      await halt();
+      const out = join(folder, 'card.raw');
+      await wholeCard(tools, overlay, out);
+      return out;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function lastWords(consoleLog: string, status: Buffer | undefined): Promise<string> {
+  const text = status?.toString('utf8').trim() ?? '';
+  const lines = [`Last lines of the console:\n${await lastLines(consoleLog, 30)}`];
+  return [...lines, ...(text === '' ? [] : [`STATUS.TXT:\n${text}`])].join('\n\n');
+}
