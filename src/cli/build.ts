@@ -34,9 +34,14 @@ export const buildVerb: Verb = (run, tool) =>
           noDispatch: !dispatch,
           ...(keyring === undefined ? {} : { keyring }),
         };
-        const { image, sha256, files } = await build(plan, options, tool.log);
+        const { image, sha256, files, failedChecks } = await build(plan, options, tool.log);
         for (const path of files) tool.log({ kind: 'notice', text: path });
         tool.log({ kind: 'notice', text: `${image} is built, SHA-256 ${sha256}.` });
-        return EXIT.ok;
+        if (failedChecks === 0) return EXIT.ok;
+        tool.log({
+          kind: 'warning',
+          text: `${failedChecks} checks fail; ${plan.name}.audit.txt beside it says which.`,
+        });
+        return EXIT.audit;
       }),
     );

@@ -16,7 +16,7 @@ export const lockVerb: Verb = (run, tool) =>
     .action(
       run(async (file: string, { keyring }: { keyring?: string }) => {
         const plan = loadPlan(file, tool);
-        const { writeLock } = await import('../engine/build.ts');
+        const { writeLock } = await import('../engine/lock-file.ts');
         const lockFile = lockFileOf(file);
         const options = { lockFile, signal: tool.signal, ...(keyring === undefined ? {} : { keyring }) };
         const lock = await writeLock(plan, options, tool.log);

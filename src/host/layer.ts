@@ -1,7 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Log } from '../core/log.ts';
 import type { Cache } from './cache.ts';
 import type { Namespace, Stack } from './namespace.ts';
 
@@ -14,26 +15,37 @@ export interface Layer {
   readonly hit: boolean;
 }
 
+export interface LayerPlace {
+  readonly cache: Cache;
+  readonly namespace: Namespace;
+  readonly log: Log;
+}
+
+/** What a layer is made of: digests or short texts by their names, which are told when one of them has changed. */
+export type LayerInputs = Readonly<Record<string, string>>;
+
 /**
- * The layer `name` for `key`, from the cache or made now by `make`, which gets an upper folder to write to. It is made
+ * The layer `name` for `inputs`, from the cache or made now by `make`, which gets an upper folder to write to. It is made
  * aside and renamed when complete, so that a kill leaves nothing that counts, and two builds at once each make their own.
  * A leftover of a process that is gone is removed.
  */
 export async function openLayer(
-  cache: Cache,
-  namespace: Namespace,
+  place: LayerPlace,
   name: string,
-  key: string,
+  inputs: LayerInputs,
   make: (upper: string) => Promise<void>,
 ): Promise<Layer> {
+  const { cache, namespace, log } = place;
+  const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
   const folder = join(cache.layers, `${name}-${key.slice(0, 32)}`);
   const fs = join(folder, 'fs');
   if (existsSync(fs)) return { name, key, fs, hit: true };
+  log({ kind: 'notice', text: `${name} are made anew: ${await missReason(cache, name, inputs)}` });
   await removeLeftovers(cache, namespace);
   const aside = await newFolder(cache, `${name}-${key.slice(0, 32)}`);
   try {
     await make(aside);
-    await writeFile(join(aside, 'key'), `${key}\n`);
+    await writeInputs(aside, inputs);
     await rename(aside, folder).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
@@ -41,6 +53,24 @@ export async function openLayer(
     if (existsSync(aside)) await removeTree(cache, namespace, aside);
   }
   return { name, key, fs, hit: false };
+}
+
+const writeInputs = (folder: string, inputs: LayerInputs): Promise<void> =>
+  writeFile(join(folder, 'inputs.json'), JSON.stringify(inputs));
+
+/** Which inputs differ from those of the latest layer of that name. */
+async function missReason(cache: Cache, name: string, inputs: LayerInputs): Promise<string> {
+  const found: { readonly time: number; readonly inputs: LayerInputs }[] = [];
+  for (const entry of await readdir(cache.layers)) {
+    const file = join(cache.layers, entry, 'inputs.json');
+    if (!entry.startsWith(`${name}-`) || entry.endsWith('.new') || !existsSync(file)) continue;
+    const before = JSON.parse(await readFile(file, 'utf8')) as LayerInputs;
+    found.push({ time: (await stat(file)).mtimeMs, inputs: before });
+  }
+  const latest = found.sort((a, b) => b.time - a.time)[0];
+  if (latest === undefined) return 'there are none yet';
+  const changed = Object.keys(inputs).filter((input) => inputs[input] !== latest.inputs[input]);
+  return `${changed.join(', ')} changed`;
 }
 
 /** An empty folder in the cache with `fs` and `work`, owned by the namespace's root; its name tells who is at work on it. */

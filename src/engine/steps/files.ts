@@ -116,7 +116,7 @@ const LAST = `
 cd /tmp/image
 rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- etc/.pwd.lock etc/.#*
 rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/cache/debconf/*-old var/cache/ldconfig/aux-cache
-rm -rf tmp/* var/tmp/* run/*
+find tmp var/tmp run -mindepth 1 -delete
 printf 'uninitialized\\n' > etc/machine-id
 days=$((SOURCE_DATE_EPOCH / 86400))
 awk -F: -v OFS=: -v days="$days" '$3 != "" { $3 = days } { print }' etc/shadow > /tmp/shadow

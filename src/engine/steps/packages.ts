@@ -13,7 +13,8 @@ rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- et
 rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/apt/extended_states.lock var/cache/ldconfig/aux-cache
 rm -f var/lib/systemd/random-seed var/lib/systemd/catalog/database var/lib/dbus/machine-id etc/hostid
 rm -f etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem
-rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/man/* tmp/* var/tmp/* run/* root/.cache
+rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/man/* root/.cache
+find tmp var/tmp run -mindepth 1 -delete
 find var/log -type f -delete
 find . -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
 printf 'uninitialized\\n' > etc/machine-id
@@ -29,6 +30,10 @@ cd /tmp/image
 find . -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"
 `;
 
+/** Packages that the plan does not want and the lock has, because another one needs or Debian requires them. */
+export const unwanted = ({ plan, lock }: Pick<BuildContext, 'plan' | 'lock'>): string[] =>
+  plan.purge.filter((name) => lock.image.packages.some((one) => one.name === name));
+
 /**
  * Bootstraps the image's packages from the lock, without recommendations. No initramfs is made yet: INITRD=No is what
  * its kernel hook asks for, and without one the trigger has nothing to update.
@@ -42,6 +47,8 @@ export async function installPackages(context: BuildContext, upper: string): Pro
     // The handler must be there before the first program runs, so the bootstrap sees its mounts from the start.
     const inside = arm64.mounts.map((mount) => ({ ...mount, target: `/tmp/image${mount.target}` }));
     const command = bootstrapCommand('/tmp/image', 'arm64', lock.image.requested);
+    const purge = unwanted(context);
+    if (purge.length > 0) command.splice(1, 0, `--customize-hook=chroot "$1" dpkg --purge ${purge.join(' ')}`);
     const script = `${'"$@"'}\n${unmount(inside.map(({ target }) => target))}${CLEAN}${CLAMP}`;
     await toolbox.run(['sh', '-euc', script, 'sh', ...command], {
       mounts: [
