@@ -1,12 +1,9 @@
-import { createInterface } from 'node:readline/promises';
-import { UserError } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
-import { parseSize } from '../flash/choose.ts';
-import { type FlashOptions, type FlashResult, flash } from '../flash/flash.ts';
-import { hostRunner } from '../host/runner.ts';
+import { Command } from 'commander';
+import { EXIT, UserError } from '../core/errors.ts';
+import type { FlashOptions } from '../flash/flash.ts';
+import type { Verb } from './program.ts';
 
-/** The flags as a command line gives them. */
-export interface FlashFlags {
+interface Flags {
   readonly site?: string;
   readonly yes?: boolean;
   readonly eraseData?: boolean;
@@ -15,46 +12,51 @@ export interface FlashFlags {
   readonly save?: string;
 }
 
-/** Flags, what they take and what they mean, for whoever builds the command line. */
-export const flashFlags: readonly (readonly [flags: string, description: string])[] = [
-  ['--site <file>', 'stamp this site file onto the card'],
-  ['--yes', 'do not ask for the name of the device to be typed'],
-  ['--erase-data', 'overwrite the encrypted data of a card that was used before'],
-  ['--keep-data', 'leave the encrypted data of a card that was used before where it is'],
-  ['--create <size>', 'make DEVICE as a file of this size (8G) when it is not there'],
-  ['--save <folder>', 'where to save the header and recovery bundles of a used card (default: here)'],
-];
-
-async function ask(question: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return await terminal.question(`${question} `);
-  } finally {
-    terminal.close();
-  }
-}
-
-/** `flash IMAGE [DEVICE]`. @throws UserError, StepError */
-export async function runFlash(
-  image: string,
-  device: string | undefined,
-  flags: FlashFlags,
-  log: Log,
-): Promise<FlashResult> {
-  if (flags.eraseData === true && flags.keepData === true) {
-    throw new UserError('--erase-data and --keep-data cannot both be meant');
-  }
-  const data = flags.eraseData === true ? 'erase' : flags.keepData === true ? 'keep' : undefined;
-  const options: FlashOptions = {
-    image,
-    ...(device === undefined ? {} : { device }),
-    ...(flags.site === undefined ? {} : { site: flags.site }),
-    ...(flags.yes === undefined ? {} : { yes: flags.yes }),
-    ...(flags.create === undefined ? {} : { create: parseSize(flags.create) }),
-    ...(flags.save === undefined ? {} : { save: flags.save }),
-    ...(data === undefined ? {} : { data }),
-  };
-  const result = await flash(options, { runner: hostRunner, log, ...(process.stdin.isTTY ? { ask } : {}) });
-  if (result.enrolment !== undefined) log({ kind: 'notice', text: `The enrolment token is in ${result.enrolment}` });
-  return result;
-}
+export const flashVerb: Verb = (run, tool) =>
+  new Command('flash')
+    .summary('write an image to a card and read it back')
+    .description('Writes an image to a removable card (or a file), reads it back, and stamps a site onto it.')
+    .argument('<image>', '.img, .img.zst or .img.xz; a .bmap beside it is used')
+    .argument('[device]', 'the card, such as /dev/sdb, or a file; without it the cards are listed')
+    .option('--site <file>', 'stamp this site file onto the card')
+    .option('--yes', 'do not ask for the name of the device to be typed')
+    .option('--erase-data', 'overwrite the encrypted data of a card that was used before')
+    .option('--keep-data', 'leave the encrypted data of a card that was used before')
+    .option('--create <size>', 'make DEVICE as a file of this size (8G) when it is not there')
+    .option('--save <folder>', 'where the header and recovery bundles of a used card are saved', '.')
+    .addHelpText('after', '\nExample:\n  sudo amslpr-image flash out/amslpr.img.zst /dev/sdb --site sites/north.yaml')
+    .action(
+      run(async (image: string, device: string | undefined, flags: Flags) => {
+        if (flags.eraseData === true && flags.keepData === true) {
+          throw new UserError('--erase-data and --keep-data cannot both be meant');
+        }
+        const { flash } = await import('../flash/flash.ts');
+        const { parseSize } = await import('../flash/choose.ts');
+        const { hostRunner } = await import('../host/runner.ts');
+        const data = flags.eraseData === true ? 'erase' : flags.keepData === true ? 'keep' : undefined;
+        const options: FlashOptions = {
+          image,
+          ...(device === undefined ? {} : { device }),
+          ...(flags.site === undefined ? {} : { site: flags.site }),
+          ...(flags.yes === undefined ? {} : { yes: flags.yes }),
+          ...(flags.create === undefined ? {} : { create: parseSize(flags.create) }),
+          ...(flags.save === undefined ? {} : { save: flags.save }),
+          ...(data === undefined ? {} : { data }),
+        };
+        const prompts = await tool.prompts();
+        const ask = (question: string) => prompts?.text({ message: question }) ?? Promise.resolve('');
+        const result = await flash(options, {
+          runner: hostRunner,
+          log: tool.log,
+          signal: tool.signal,
+          ...(prompts === undefined ? {} : { ask }),
+        });
+        if (result.enrolment !== undefined) {
+          tool.log({
+            kind: 'notice',
+            text: `Keep ${result.enrolment}: by it the device's first report is recognised.`,
+          });
+        }
+        return EXIT.ok;
+      }),
+    );

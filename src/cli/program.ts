@@ -1,8 +1,10 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT, type ExitCode, UserError } from '../core/errors.ts';
 import { auditVerb } from './audit.ts';
+import { bootVerb } from './boot.ts';
 import { buildVerb } from './build.ts';
 import { explainVerb } from './explain.ts';
+import { flashVerb } from './flash.ts';
 import { initVerb } from './init.ts';
 import { initSiteVerb } from './init-site.ts';
 import { lockVerb } from './lock.ts';
@@ -25,7 +27,9 @@ const verbs: readonly Verb[] = [
   lockVerb,
   buildVerb,
   auditVerb,
+  bootVerb,
   personalizeVerb,
+  flashVerb,
   explainVerb,
 ];
 

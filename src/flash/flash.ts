@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Runner } from '../host/runner.ts';
@@ -34,6 +35,8 @@ export interface FlashContext {
   readonly log: Log;
   /** Shows what is about to be overwritten and gives what the person typed; absent where nobody can be asked. */
   readonly ask?: (question: string) => Promise<string>;
+  /** Stops between two transfers; the card then boots nowhere and can be flashed again. */
+  readonly signal?: AbortSignal;
 }
 
 export interface FlashResult extends WriteResult {
@@ -96,15 +99,20 @@ async function zeroRanges(source: ImageSource, chosen: Chosen): Promise<Range[]>
   return inFiles.filter((range) => range.start < chosen.size);
 }
 
+/** A file that was just made has no data, which is quicker to see than to ask. */
+async function fileData(runner: Runner, path: string): Promise<Range[] | undefined> {
+  return (await stat(path)).blocks === 0 ? [] : dataRanges(runner, path);
+}
+
 async function write(
   source: ImageSource,
   target: Target,
   chosen: Chosen,
   options: FlashOptions,
-  { runner, log }: FlashContext,
+  { runner, log, signal }: FlashContext,
   card: UsedCard | undefined,
 ): Promise<WriteResult> {
-  const data = chosen.kind === 'file' ? await dataRanges(runner, chosen.path) : undefined;
+  const data = chosen.kind === 'file' ? await fileData(runner, chosen.path) : undefined;
   const zero = await zeroRanges(source, chosen);
   const kept = options.data === 'keep' ? card : undefined;
   if (card !== undefined && kept === undefined) zero.push(headerRange(card));
@@ -120,6 +128,7 @@ async function write(
     target,
     plan,
     log,
+    ...(signal === undefined ? {} : { signal }),
     // An interrupted run must find the container again, whatever was to become of it.
     ...(card === undefined ? {} : { interim: keepEntry(card) }),
     ...(kept === undefined ? {} : { adjust: keepEntry(kept) }),

@@ -13,10 +13,10 @@ export interface ImageFacts {
 
 const GIBIBYTE = 2 ** 30;
 /** How much of a boot partition is looked at for our files; its root folder is at its beginning. */
-const WINDOW = 64 * 1024 * 1024;
+const WINDOW = 24 * 1024 * 1024;
 
 async function hasBundle(reader: ImageReader, start: number, size: number): Promise<boolean> {
-  const bytes = new Uint8Array(Math.min(size, WINDOW));
+  const bytes = Buffer.allocUnsafe(Math.min(size, WINDOW));
   await reader.read(bytes, start);
   const source: ByteSource = {
     size,

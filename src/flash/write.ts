@@ -30,6 +30,7 @@ export interface WriteJob {
   /** Changes the image's head before it goes onto the card, in place: a partition that is kept. */
   readonly adjust?: (head: Uint8Array) => void;
   readonly log: Log;
+  readonly signal?: AbortSignal;
 }
 
 export interface WriteResult {
@@ -63,8 +64,13 @@ interface BodyPart extends Range {
   readonly segment: Segment;
 }
 
-function* bodyParts(body: readonly Segment[]): Generator<BodyPart> {
-  for (const segment of body) for (const part of chunks(segment)) yield { ...part, segment };
+function* bodyParts({ plan, signal }: WriteJob): Generator<BodyPart> {
+  for (const segment of plan.body) {
+    for (const part of chunks(segment)) {
+      signal?.throwIfAborted();
+      yield { ...part, segment };
+    }
+  }
 }
 
 /** Hashes of what was read for segments whose checksum no map gives. */
@@ -83,14 +89,14 @@ async function writeBody(job: WriteJob, reader: ImageReader, sums: Sums): Promis
     const sum = sums.get(segment) ?? createHash(HASH);
     sums.set(segment, sum.update(into));
   };
-  await writeParts(target, bodyParts(plan.body), (part, into) => fill(part as BodyPart, into), report);
+  await writeParts(target, bodyParts(job), (part, into) => fill(part as BodyPart, into), report);
 }
 
 async function verifyBody(job: WriteJob, head: Uint8Array, sums: Sums, probe: Probe): Promise<void> {
   const { source, target, plan, log } = job;
   const report = progress(log, 'Verify', plan.bytes - plan.headSize);
   let sum: Hash | undefined;
-  await readParts(target, bodyParts(plan.body), async (part, bytes) => {
+  await readParts(target, bodyParts(job), async (part, bytes) => {
     const { segment } = part as BodyPart;
     const checksum = given(segment);
     if (part.start === segment.start) {

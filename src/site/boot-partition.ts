@@ -21,7 +21,9 @@ export async function findBootPartition(image: string): Promise<BootPartition> {
   try {
     const sector = new Uint8Array(SECTOR);
     const { bytesRead } = await file.read(sector, 0, SECTOR, 0);
-    const mbr = parseMbr(sector.subarray(0, bytesRead), (await file.stat()).size);
+    const found = await file.stat();
+    // A block device has no size of its own here; the image that was written fits, as flash made sure.
+    const mbr = parseMbr(sector.subarray(0, bytesRead), found.isBlockDevice() ? Number.MAX_SAFE_INTEGER : found.size);
     if (!mbr.ok) throw new UserError(`${image} is no image of a card: ${mbr.error}`);
     const boot = mbr.disk.partitions.find(isFat);
     if (boot === undefined) throw new UserError(`${image} has no FAT partition to boot from`);
