@@ -18,7 +18,7 @@ export interface BackgroundOptions {
 const PATIENCE = 5000;
 
 /** Starts a program that the kernel kills when this process dies, however it dies. */
-export function startBackground(argv: readonly string[], { interactive = false }: BackgroundOptions): Background {
+export function startBackground(argv: readonly string[], { interactive = false }: BackgroundOptions = {}): Background {
   // The program has no controlling terminal: what is typed goes through a pipe, and Ctrl-C stays ours.
   const settings = {
     reject: false,

@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hostRunner } from '../host/runner.ts';
+import { siteText } from '../site/site-text.ts';
+import { type ValidSite, validateSiteText } from '../site/validate.ts';
+import type { SshTarget } from './ssh.ts';
+
+export interface EphemeralSite extends SshTarget {
+  readonly site: ValidSite;
+}
+
+/** A site that lives as long as `folder`: one admin with a fresh key, which also opens the recovery bundle. */
+export async function ephemeralSite(folder: string, unlock = 'card', hostname = 'drive'): Promise<EphemeralSite> {
+  const identity = join(folder, 'admin');
+  await hostRunner.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'test-drive', '-f', identity]);
+  const key = (await readFile(`${identity}.pub`, 'utf8')).trim();
+  const text = siteText({
+    name: 'Test drive',
+    hostname,
+    timezone: 'UTC',
+    admins: [{ name: 'driver', keys: [key] }],
+    recipients: [],
+    singleRecipientAccepted: 'Test drive',
+    tlsNames: [`${hostname}.local`],
+    unlock,
+  });
+  return { user: 'driver', identity, site: await validateSiteText(text, 'the site of the test drive') };
+}
