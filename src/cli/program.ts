@@ -3,6 +3,7 @@ import { EXIT, type ExitCode, UserError } from '../core/errors.ts';
 import { auditVerb } from './audit.ts';
 import { bootVerb } from './boot.ts';
 import { buildVerb } from './build.ts';
+import { doctorVerb } from './doctor.ts';
 import { explainVerb } from './explain.ts';
 import { flashVerb } from './flash.ts';
 import { initVerb } from './init.ts';
@@ -31,6 +32,7 @@ const verbs: readonly Verb[] = [
   personalizeVerb,
   flashVerb,
   explainVerb,
+  doctorVerb,
 ];
 
 const EXIT_CODES = `

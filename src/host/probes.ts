@@ -4,9 +4,10 @@ import { arch, release, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { UserError } from '../core/errors.ts';
 import { type Arm64, hasPrivateBinfmt } from './arm64.ts';
+import { arm64Here } from './arm64-here.ts';
 import type { Cache } from './cache.ts';
 import { newFolder, removeTree } from './layer.ts';
-import { arm64Here, type Namespace, openNamespace } from './namespace.ts';
+import { type Namespace, openNamespace } from './namespace.ts';
 
 /** What was tried on this host, and how it went. */
 export interface Probe {
@@ -29,6 +30,11 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   unshare: 'util-linux',
 };
 const FOR_USERS: Readonly<Record<string, string>> = { newgidmap: 'uidmap', newuidmap: 'uidmap' };
+const FOR_BOOT: Readonly<Record<string, string>> = {
+  'qemu-img': 'qemu-utils',
+  'qemu-system-aarch64': 'qemu-system-arm',
+  ssh: 'openssh-client',
+};
 
 const GIB = 1024 ** 3;
 /** Packages, toolbox, layers of one image, and the image with its companions. */
@@ -45,11 +51,9 @@ async function onPath(program: string): Promise<boolean> {
   return (await Promise.all(tries)).includes(true);
 }
 
-async function programs(): Promise<Probe> {
-  const wanted = userInfo().uid === 0 ? PROGRAMS : { ...PROGRAMS, ...FOR_USERS };
+async function programs(title: string, wanted: Readonly<Record<string, string>>): Promise<Probe> {
   const missing: string[] = [];
   for (const program of Object.keys(wanted)) if (!(await onPath(program))) missing.push(program);
-  const title = 'The programs that a build starts are there';
   if (missing.length === 0) return { title, ok: true, found: Object.keys(wanted).join(', ') };
   const packages = [...new Set(missing.map((program) => wanted[program] ?? program))].sort();
   return {
@@ -105,7 +109,11 @@ function arm64Words(how: Arm64): string {
 
 /** Tries, one after the other, what a build does on this host, and leaves nothing of it. */
 export async function probeHost(cache: Cache): Promise<Probe[]> {
-  const found = [await programs()];
+  const building = userInfo().uid === 0 ? PROGRAMS : { ...PROGRAMS, ...FOR_USERS };
+  const found = [
+    await programs('The programs that a build starts are there', building),
+    await programs('The programs that `boot` starts are there', FOR_BOOT),
+  ];
   const restricted = existsSync(APPARMOR) && appArmorRestricts(readFileSync(APPARMOR, 'utf8'), userInfo().uid);
   const userFix = restricted
     ? 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0'

@@ -17,6 +17,8 @@ export interface RunOptions {
   /** Called with each chunk of stdout and stderr, for logs and progress. */
   readonly onOutput?: (chunk: string) => void;
   readonly signal?: AbortSignal;
+  /** Command line for messages, where the real one is of no use to the reader. */
+  readonly shownAs?: readonly string[];
   /** Called when the program first writes to its file descriptor 3, which it also reads: `answer` writes there. */
   readonly handshake?: (pid: number, answer: Writable) => Promise<void>;
 }
@@ -106,7 +108,7 @@ export const hostRunner: Runner = {
     if (result.cause instanceof UserError) throw result.cause;
     if (result.failed && !(options.okCodes ?? [0]).includes(code)) {
       throw new StepError({
-        message: `${failureReason(result, options)}: ${shellQuote(argv)}`,
+        message: `${failureReason(result, options)}: ${shellQuote(options.shownAs ?? argv)}`,
         hint: `${stdout}\n${stderr}`.trim().split('\n').slice(-TAIL_LINES).join('\n'),
       });
     }

@@ -98,6 +98,8 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   });
   const boot = `sed -i 's/${DISK_ID_TOKEN}/${id}/g' /tmp/image/boot/firmware/cmdline.txt`;
   const script = [
+    // systemctl would run the image's update-rc.d for services that also have a SysV script, whose links nothing reads.
+    'ln -sf /usr/bin/true /usr/lib/systemd/systemd-sysv-install',
     'tar --extract --numeric-owner --preserve-permissions --file=- -C /tmp/image',
     ...capabilities,
     ...overrides,
