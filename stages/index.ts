@@ -4,8 +4,10 @@ import { application } from './application.ts';
 import { backup } from './backup.ts';
 import { baseSystem } from './base-system.ts';
 import { bootFiles } from './boot-files.ts';
+import { data } from './data.ts';
 import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
+import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
@@ -33,6 +35,7 @@ export const stages: readonly AnyStage[] = [
   network,
 
   // Files, application, web
+  data,
   folders,
   application,
   tls,
@@ -40,5 +43,6 @@ export const stages: readonly AnyStage[] = [
   backup,
 
   // What the card and the first boot bring
+  firstBoot,
   bootFiles,
 ];

@@ -1,0 +1,84 @@
+"""What the device says about itself: on the console, in /run, in STATUS.TXT on the boot partition, and by its LED.
+
+States: working, waiting (for a person), failed, ready. STATUS.TXT is written when the state changes, never else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from amslpr_device.boot_partition import put
+from amslpr_device.context import Context, StepError
+from amslpr_device.files import write
+
+# Triggers of the kernel's LED driver: working beats, waiting blinks slowly, failed blinks fast, ready is steady.
+LED = {"working": "heartbeat", "waiting": "timer", "failed": "timer", "ready": "default-on"}
+BLINK = {"waiting": (900, 900), "failed": (100, 100)}
+
+
+@dataclass
+class Status:
+    """`state` in one word, and what a person needs to know about it."""
+
+    state: str
+    step: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+def tell(ctx: Context, status: Status) -> None:
+    """Says it everywhere. That one of the places fails never stops the boot."""
+    ctx.run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    before = current(ctx)
+    write(ctx.run_folder / "status.json", json.dumps(asdict(status)) + "\n", 0o644)
+    for line in lines(ctx, status):
+        print(f"amslpr: {line}", flush=True)
+    led(ctx, status.state)
+    if status.state != "working" or before.get("state") in (None, "working"):
+        with contextlib.suppress(StepError):
+            note(ctx, status)
+
+
+def note(ctx: Context, status: Status) -> None:
+    """STATUS.TXT on the boot partition, for somebody who reads the card in another computer."""
+    if status.state == "working":
+        return
+    put(ctx, "STATUS.TXT", ("\n".join(["AMSLPR device", "", *lines(ctx, status)]) + "\n").encode()[:4000])
+
+
+def lines(ctx: Context, status: Status) -> list[str]:
+    """The same facts for people."""
+    name = f"{ctx.site['hostname']}: " if "hostname" in ctx.site else ""
+    found = [f"{name}{status.state}{' at ' + status.step if status.step else ''}"]
+    if status.message:
+        found.append(status.message)
+    if status.hint:
+        found.append(f"Next: {status.hint}")
+    return found
+
+
+def current(ctx: Context) -> dict[str, Any]:
+    """What was last said since power on."""
+    try:
+        return json.loads((ctx.run_folder / "status.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def led(ctx: Context, state: str) -> None:
+    """Sets the activity LED, where there is one."""
+    folder = ctx.at("/sys/class/leds/ACT")
+    if not folder.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        (folder / "trigger").write_text(LED[state])
+        if state in BLINK:
+            # The files for the times come with the trigger.
+            time.sleep(0.1)
+            on, off = BLINK[state]
+            (folder / "delay_on").write_text(str(on))
+            (folder / "delay_off").write_text(str(off))

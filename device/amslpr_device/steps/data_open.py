@@ -1,0 +1,74 @@
+"""Makes the data reachable, at every boot: container open, mounted at /data, its folders bound to their places.
+
+Checked in the kernel's own tables. Nothing is left on the card by a cut but what the journal of ext4 mends; the mount
+points on root are empty folders of root. With the method `passphrase` it waits for a person.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from amslpr_device import luks
+from amslpr_device.context import Context, StepError, Waiting
+from amslpr_device.files import give
+from amslpr_device.steps.data import device, passphrase_file
+
+MOUNT = "/data"
+OPTIONS = "nodev,nosuid,noexec,noatime"
+RECOVER = "give the recovery key of the bundle: amslpr-device unlock"
+
+
+def binds(ctx: Context) -> list[dict[str, Any]]:
+    """Folders that live on the data partition: {path, name, mode, owner}."""
+    return json.loads(ctx.at("/usr/share/amslpr/data-binds.json").read_text())
+
+
+def product_ok(ctx: Context) -> bool:
+    """Whether everything is mounted."""
+    return ctx.at(MOUNT).is_mount() and all(ctx.at(bind["path"]).is_mount() for bind in binds(ctx))
+
+
+def make(ctx: Context) -> None:
+    """Opens, checks, mounts and binds what is not yet."""
+    if not ctx.mapped.exists():
+        luks.open_container(ctx, device(ctx), key(ctx))
+    passphrase_file(ctx).unlink(missing_ok=True)
+    if not ctx.at(MOUNT).is_mount():
+        # 1 means that something was mended.
+        ctx.run(["e2fsck", "-p", str(ctx.mapped)], ok=(0, 1))
+        ctx.run(["mount", "-t", "ext4", "-o", OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
+    for bind in binds(ctx):
+        inside = ctx.at(MOUNT) / bind["name"]
+        if not inside.is_dir():
+            inside.mkdir()
+            inside.chmod(int(bind["mode"], 8))
+            give(inside, bind["owner"])
+        if not ctx.at(bind["path"]).is_mount():
+            ctx.run(["mount", "--bind", "-o", OPTIONS, str(inside), str(ctx.at(bind["path"]))])
+
+
+def key(ctx: Context) -> bytes:
+    """What a person gave (passphrase or recovery key), else the machine key. A wrong one is forgotten."""
+    try:
+        given = passphrase_file(ctx).read_bytes()
+    except OSError:
+        return machine_key(ctx)
+    if luks.opens(ctx, device(ctx), given):
+        return given
+    passphrase_file(ctx).unlink(missing_ok=True)
+    raise Waiting("That passphrase did not open the data partition.", "try again: amslpr-device unlock")
+
+
+def machine_key(ctx: Context) -> bytes:
+    """The key file of the method `card`."""
+    if ctx.method != "card":
+        hint = "log in by SSH and run: amslpr-device unlock (or use the prompt on the screen)"
+        raise Waiting("The data partition is closed until somebody gives its passphrase.", hint)
+    try:
+        found = ctx.key_file.read_bytes()
+    except OSError as error:
+        raise StepError(f"the machine key cannot be read: {error.strerror}", RECOVER) from error
+    if not luks.opens(ctx, device(ctx), found):
+        raise StepError("the machine key does not open the data partition", RECOVER)
+    return found

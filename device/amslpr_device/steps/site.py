@@ -1,0 +1,63 @@
+"""Makes /var/lib/amslpr-device/site.yaml: the accepted site, in the validator's spelling.
+
+The file on the boot partition decides until the device is ready; afterwards only the accepted copy does. Checked by
+validating the copy. A cut leaves nothing or the whole copy. Without a site file the device waits: no secret, no port.
+"""
+
+from __future__ import annotations
+
+from amslpr_device.context import Context, StepError, Waiting
+from amslpr_device.files import write
+from amslpr_device.site_file import Result, validate
+from amslpr_device.yaml_subset import MAX_BYTES
+
+NEARLY = ("site.yml", "site.yaml.txt", "site.yml.txt", "site.txt")
+
+
+def recall(ctx: Context) -> bool:
+    """Reads the accepted copy into the context; False when there is none that is good."""
+    try:
+        result = validate((ctx.state / "site.yaml").read_bytes())
+    except OSError:
+        return False
+    if result.site is None or not result.ok:
+        return False
+    ctx.site = result.site
+    return True
+
+
+def offered(ctx: Context) -> Result | None:
+    """The file on the boot partition, judged; None when there is none."""
+    try:
+        with (ctx.boot / "site.yaml").open("rb") as file:
+            return validate(file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepError(f"site.yaml cannot be read: {error.strerror}", "copy it onto the boot partition again") from error
+
+
+def product_ok(ctx: Context) -> bool:
+    """Whether a site was accepted, and no other one is offered to a device that is not ready yet."""
+    if not recall(ctx):
+        return False
+    if (ctx.state / "ready").exists() or ctx.remember("data.json"):
+        return True
+    found = offered(ctx)
+    return found is None or not found.ok or found.canonical == (ctx.state / "site.yaml").read_text()
+
+
+def make(ctx: Context) -> None:
+    """Accepts the offered file, or says what is wrong with it, or waits for one."""
+    found = offered(ctx)
+    if found is None:
+        near = [name for name in NEARLY if (ctx.boot / name).exists()]
+        if near:
+            raise Waiting(f"The site file is called {near[0]}", "rename it to site.yaml, then start the device again")
+        hint = "copy site.yaml onto the first partition of the card, then start the device again"
+        raise Waiting("There is no site file, so this device made no keys and opened no port.", hint)
+    if not found.ok:
+        told = [f"line {one.line}: {one.message}" + (f" ({one.hint})" if one.hint else "") for one in found.problems[:8]]
+        raise Waiting("site.yaml is not good:\n" + "\n".join(told), "correct the file, then start the device again")
+    write(ctx.state / "site.yaml", found.canonical or "", 0o600)
+    recall(ctx)
