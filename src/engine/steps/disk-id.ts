@@ -1,4 +1,5 @@
 import { DISK_ID_TOKEN, type Plan } from '../../core/plan.ts';
+import { sha256 } from '../../plan/digest.ts';
 
 /** The MBR disk signature: eight hex digits of the plan's digest, never all zero, which would mean none. */
 export function diskId(plan: Pick<Plan, 'digest'>): string {
@@ -6,9 +7,9 @@ export function diskId(plan: Pick<Plan, 'digest'>): string {
   return id === '00000000' ? '00000001' : id;
 }
 
-/** An id in UUID form from the plan's digest, different for each purpose. */
-export function uuidFrom(digest: string, offset: number): string {
-  const hex = digest.slice(offset, offset + 32).padEnd(32, '0');
+/** An id in UUID form that is the same for every build of a plan, and another one for each purpose. */
+export function uuidFrom(digest: string, purpose: string): string {
+  const hex = sha256(`${purpose} ${digest}`);
   const variant = ((Number.parseInt(hex[16] ?? '0', 16) & 0x3) | 0x8).toString(16);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -70,7 +70,7 @@ export async function writeImage(context: BuildContext, layers: readonly Layer[]
   const mounts = [{ kind: 'bind', source: join(folder, 'fs'), target: '/tmp/out', write: true }] as const;
   await inToolbox(context, ': > /tmp/out/image.img', stack, { mounts });
   await truncate(image, ROOT_START * SECTOR + size);
-  const args = [id, uuidFrom(plan.digest, 8), uuidFrom(plan.digest, 24), `${size / 1024}k`];
+  const args = [id, uuidFrom(plan.digest, 'rootfs'), uuidFrom(plan.digest, 'hash seed'), `${size / 1024}k`];
   await inToolbox(context, WRITE, stack, { mounts, args });
   const file = await open(image, 'r+');
   try {
