@@ -77,7 +77,7 @@ def row_counts(database: sqlite3.Connection) -> dict[str, int]:
     """Rows of each table."""
     names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     return {
-        name: database.execute('SELECT count(*) FROM "{}"'.format(name.replace('"', '""'))).fetchone()[0]
+        name: database.execute('SELECT count(*) FROM "{}"'.format(name.replace('"', '""'))).fetchone()[0]  # noqa: S608
         for name in names
     }
 

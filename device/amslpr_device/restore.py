@@ -65,7 +65,7 @@ def unpack(places: Places, archive: str, staging: Path) -> dict[str, Any]:
     """Writes the members below `staging` and returns the manifest; refuses any name that a backup does not have."""
     disk = os.statvfs(staging)
     room = disk.f_bavail * disk.f_frsize - 64 * MEBIBYTE
-    stream = sys.stdin.buffer if archive == '-' else open(archive, 'rb')
+    stream = sys.stdin.buffer if archive == '-' else open(archive, 'rb')  # noqa: SIM115
     try:
         with stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
             for member in tar:

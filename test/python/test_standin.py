@@ -5,6 +5,7 @@ import re
 import sqlite3
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from installed_site import PASSWORD, Site
 TABLES = {'vehicles', 'access_logs', 'parking_sessions', 'cameras', 'payment_transactions', 'events', 'api_keys'}
 
 
-def mode(path) -> int:
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 

@@ -18,6 +18,8 @@ class TesseractNotFoundError(EnvironmentError):
 
 
 class pytesseract:  # noqa: N801 - callers set `pytesseract.pytesseract.tesseract_cmd`
+    """Where the program is."""
+
     tesseract_cmd = 'tesseract'
 
 
@@ -42,7 +44,7 @@ def _run(image: Any, lang: str | None, config: str, output: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = image
         if not isinstance(image, (str, Path)):
-            import cv2
+            import cv2  # pyright: ignore[reportMissingImports] - not on every host
 
             path = str(Path(folder, 'image.png'))
             cv2.imwrite(path, image)
