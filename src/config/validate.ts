@@ -1,10 +1,10 @@
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Config } from '../core/config.ts';
 import { type Problem, UserError } from '../core/errors.ts';
 import type { AnyStage } from '../core/stage.ts';
 import { optionsSchema } from './schema.ts';
 import { mostSimilar } from './similar.ts';
-import { type Parsed, problemAt } from './yaml.ts';
+import { MAX_PROBLEMS, type Parsed, problemAt } from './yaml.ts';
 
 /**
  * Checks a parsed document against the stages' options and fills in defaults.
@@ -24,13 +24,11 @@ export function validateConfig(parsed: Parsed, source: string, file: string, sta
       // `sshd:` with nothing below it is what is left when all its lines are commented out.
       .map(([name, value]) => [name, value ?? {}]),
   );
-  const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, allowUnionTypes: true });
-  const check = ajv.compile(optionsSchema(stages));
+  const check = validatorOf(stages);
   if (!check(options)) {
-    const errors = (check.errors ?? []).filter((error) => !isEcho(error, check.errors ?? []));
-    const problems = errors.map((error) => explain(error, parsed, at));
-    const first = (problem: Problem): number => (problem.where?.line ?? 0) * 1000 + (problem.where?.column ?? 0);
-    throw new UserError(problems.sort((a, b) => first(a) - first(b)));
+    const errors = withoutEchoes(check.errors ?? []);
+    const problems = errors.slice(0, MAX_PROBLEMS).map((error) => explain(error, parsed, at));
+    throw new UserError(problems.sort(byPlace));
   }
   checkNeeds(stages, left, at);
   const { name, base, ...rest } = options;
@@ -45,27 +43,36 @@ export function validateConfig(parsed: Parsed, source: string, file: string, sta
 
 /** A stage that another one needs cannot be left out; the place is where it is left out. */
 function checkNeeds(stages: readonly AnyStage[], left: ReadonlySet<string>, at: At): void {
-  const problems = stages
-    .filter((stage) => !left.has(stage.name))
-    .flatMap((stage) =>
-      (stage.needs ?? [])
-        .filter((need) => left.has(need))
-        .map((need) =>
-          at(
-            `/${need}`,
-            `Stage ${stage.name} needs ${need}, which is left out`,
-            `Leave out ${stage.name} as well, or keep ${need}.`,
-          ),
-        ),
-    );
-  if (problems.length > 0) throw new UserError(problems);
+  const problems = [...left].flatMap((name) => {
+    const users = stages
+      .filter((stage) => !left.has(stage.name) && stage.needs?.includes(name))
+      .map((stage) => stage.name);
+    if (users.length === 0) return [];
+    const message = `${users.length === 1 ? 'Stage' : 'Stages'} ${users.join(', ')} cannot do without ${name}, which is left out`;
+    return [at(`/${name}`, message, `Keep ${name}, or leave out ${users.join(', ')} as well.`)];
+  });
+  if (problems.length > 0) throw new UserError(problems.sort(byPlace));
+}
+
+const byPlace = (a: Problem, b: Problem): number =>
+  (a.where?.line ?? 0) - (b.where?.line ?? 0) || (a.where?.column ?? 0) - (b.where?.column ?? 0);
+
+const validators = new WeakMap<readonly AnyStage[], ValidateFunction>();
+
+/** Compiled once for each list of stages: that takes longer than everything else. */
+function validatorOf(stages: readonly AnyStage[]): ValidateFunction {
+  const known = validators.get(stages);
+  if (known !== undefined) return known;
+  const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, allowUnionTypes: true });
+  const check = ajv.compile(optionsSchema(stages));
+  validators.set(stages, check);
+  return check;
 }
 
 /** Of an alternative, Ajv reports each branch and then the whole: the branches say the same more confusingly. */
-function isEcho(error: ErrorObject, all: readonly ErrorObject[]): boolean {
-  return all.some(
-    (other) => other.keyword === 'anyOf' && other !== error && error.schemaPath.startsWith(`${other.schemaPath}/`),
-  );
+function withoutEchoes(errors: readonly ErrorObject[]): ErrorObject[] {
+  const wholes = [...new Set(errors.filter(({ keyword }) => keyword === 'anyOf').map(({ schemaPath }) => schemaPath))];
+  return errors.filter((error) => !wholes.some((whole) => error.schemaPath.startsWith(`${whole}/`)));
 }
 
 type At = (pointer: string, message: string, hint?: string) => Problem;
@@ -136,6 +143,7 @@ function typeHint(wanted: string, about: string | undefined): string {
     string: "Put the value in quotes: '…'.",
     array: 'Write one line with `- ` for each entry.',
     integer: 'Write a decimal number without quotes and leading zeros.',
+    object: 'Write its options below it, each on a line of its own.',
   };
   return [how[wanted], about].filter((one) => one !== undefined).join(' ');
 }

@@ -19,16 +19,21 @@ export interface Parsed extends Places {
 /** A configuration is a page or two. */
 export const MAX_BYTES = 1024 * 1024;
 const MAX_DEPTH = 100;
-const MAX_PROBLEMS = 50;
+/** More than anybody reads, and few enough to be told at once whatever the file holds. */
+export const MAX_PROBLEMS = 50;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
 const CONTROL = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 
 /** Turns offsets of one source into problems with line, column and code frame. */
 export function problemAt(file: string, source: string, offset: number, message: string, hint?: string): Problem {
-  const before = source.slice(0, offset);
-  const line = before.split('\n').length;
-  const column = offset - before.lastIndexOf('\n');
+  let line = 1;
+  let start = 0;
+  for (let end = source.indexOf('\n'); end >= 0 && end < offset; end = source.indexOf('\n', start)) {
+    line += 1;
+    start = end + 1;
+  }
+  const column = offset - start + 1;
   const frame = codeFrame(source, line, column);
   return { message, where: { file, line, column }, frame, ...(hint === undefined ? {} : { hint }) };
 }
