@@ -17,6 +17,8 @@ const masked = words(`
   ctrl-alt-del.target proc-sys-fs-binfmt_misc.automount systemd-pcrextend.socket systemd-creds.socket
 `);
 
+const logins = words('getty@.service serial-getty@.service console-getty.service');
+
 const allowed = words(`
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer logrotate.timer e2scrub_reap.service
   e2scrub_all.timer unattended-upgrades.service amslpr.service amslpr-* ssh.service sshd.service sshd-keygen.service ufw.service
@@ -40,12 +42,17 @@ export const services = defineStage({
         default: [],
         description: 'Units that may also start at boot, for packages that you add.',
       }),
+      consoleLogin: Type.Boolean({
+        default: false,
+        description: 'Let administrators log in with their password at the serial port and at the second screen.',
+      }),
       watchdog: Type.Boolean({ default: true, description: "Let the Pi's watchdog reset a system that hangs." }),
     },
     { additionalProperties: false },
   ),
 
-  contribute({ allow, watchdog }, { overlay }) {
+  contribute({ allow, consoleLogin, watchdog }, { overlay }) {
+    const off = [...masked, ...(consoleLogin ? [] : logins)];
     return {
       purge: unwanted,
       files: [
@@ -57,13 +64,16 @@ export const services = defineStage({
           ? [text('/etc/systemd/system.conf.d/60-amslpr-watchdog.conf', '[Manager]\nRuntimeWatchdogSec=15\n')]
           : []),
       ],
-      units: Object.fromEntries(masked.map((name) => [name, 'masked' as const])),
+      units: Object.fromEntries(off.map((name) => [name, 'masked' as const])),
       checks: {
         expected: scan('Every unit that starts is expected', 'enabled-units', {
           guide: [4],
           with: { allow: [...allowed, ...allow] },
         }),
         programs: scan('Every program that our units start is there', 'unit-programs'),
+        ...(consoleLogin
+          ? {}
+          : { 'no-serial-login': unit('Nobody logs in at the serial port', 'serial-getty@.service', 'masked') }),
         bluetooth: unit('Bluetooth is off', 'bluetooth.service', 'masked', { guide: [4] }),
         mdns: unit('The device does not announce itself', 'avahi-daemon.service', 'masked', { guide: [4] }),
         'ctrl-alt-del': unit('Ctrl-Alt-Del reboots nothing', 'ctrl-alt-del.target', 'masked'),

@@ -38,8 +38,7 @@ export const sshd = defineStage({
         overlay('/etc/ssh/banner'),
         overlay('/etc/systemd/system/ssh.service.d/10-amslpr.conf'),
         folder('/etc/ssh/authorized_keys.d'),
-        // Would listen on vsock and a local socket in virtual machines.
-        symlink('/etc/systemd/system-generators/systemd-ssh-generator', '/dev/null'),
+        symlink('/etc/systemd/system-generators/systemd-ssh-generator', '/dev/null'), // more sockets, in virtual machines
       ],
       units: {
         'ssh.service': 'enabled',

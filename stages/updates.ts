@@ -6,7 +6,7 @@ export const updates = defineStage({
   name: 'updates',
   title: 'Install security updates by itself',
   about:
-    'unattended-upgrades installs everything from Debian, Debian security and the Raspberry Pi archive every day, restarts the services that need it, and reboots for a new kernel at a minute of its own within the reboot window. Change the window with `rebootTime` and `rebootWindowMinutes`.',
+    'unattended-upgrades installs everything from Debian, Debian security and the Raspberry Pi archive every day, restarts the services that need it, and reboots for a new kernel at a minute of its own within the reboot window, unless only a person can unlock it. Change the window with `rebootTime` and `rebootWindowMinutes`.',
   guide: {
     2: built('unattended-upgrades, with a drop-in that adds the Raspberry Pi archive and reboots within a window.'),
     61: runBook('maintenance', 'Which announcements to read, and what to do when one concerns the device.'),

@@ -12,14 +12,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Runs the device's script with its two paths in a folder of the test; the minute of the day that it chose. */
+/** Runs the device's script with its paths in a folder of the test; the minute of the day that it chose. */
 function minuteOf(machineId: string, start: string, window: number): number {
   writeFileSync(join(folder, 'machine-id'), `${machineId}\n`);
   const script = source
     .replace('/etc/apt/apt.conf.d/53amslpr-reboot-minute', join(folder, 'conf'))
+    .replace('/var/lib/amslpr-device/site.yaml', join(folder, 'site.yaml'))
     .replace('/etc/machine-id', join(folder, 'machine-id'));
   execFileSync('sh', ['-c', script, 'reboot-minute', start, String(window)]);
-  const found = /^Unattended-Upgrade::Automatic-Reboot-Time "(\d\d):(\d\d)";\n$/.exec(
+  const found = /^Unattended-Upgrade::Automatic-Reboot-Time "(\d\d):(\d\d)";\n/.exec(
     readFileSync(join(folder, 'conf'), 'utf8'),
   );
   return Number(found?.[1]) * 60 + Number(found?.[2]);
@@ -52,5 +53,19 @@ describe('the reboot minute', () => {
     minuteOf('ab', '03:30', 60);
     const after = statSync(join(folder, 'conf'), { bigint: true });
     expect([after.ino, after.mtimeNs]).toEqual([before.ino, before.mtimeNs]);
+  });
+
+  it.each([
+    ['passphrase', true],
+    ['card', false],
+  ])('with the unlock method %s: no restart without a person is %s', (method, waits) => {
+    writeFileSync(
+      join(folder, 'site.yaml'),
+      `name: "x"\nunlock:\n  method: "${method}"\ndata:\n  existing: "keep"\n...\n`,
+    );
+    minuteOf('ab', '03:30', 60);
+    expect(
+      readFileSync(join(folder, 'conf'), 'utf8').includes('\nUnattended-Upgrade::Automatic-Reboot "false";\n'),
+    ).toBe(waits);
   });
 });

@@ -193,7 +193,7 @@ describe('what is made of everybody’s contributions', () => {
 describe('overlays', () => {
   it.each(ours)('$name uses all of its files', (stage) => {
     const folder = join(root, 'overlays', stage.name);
-    const there = readdirSync(root + '/overlays').includes(stage.name)
+    const there = readdirSync(join(root, 'overlays')).includes(stage.name)
       ? readdirSync(folder, { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile())
           .map((entry) =>
