@@ -60,7 +60,10 @@ export function planText(plan: PlanRecord, paint: Paint): string {
     ),
     ...section(
       'Secrets outside the encrypted partition',
-      plan.plainSecrets.flatMap(({ path, what, until }) => [path, ...flow([what, `until ${until}`], '  ', '  ')]),
+      plan.plainSecrets.flatMap(({ path, what, until }) => [
+        path,
+        ...wrapWords(`${what}. Until: ${until}`, '  ', '  '),
+      ]),
       paint,
     ),
     ...section(`Checks (${plan.checks.length})`, checksByStage(plan, paint), paint),
@@ -98,10 +101,14 @@ function filesByStage({ files, stages }: PlanRecord, paint: Paint): string[] {
   const width = Math.max(...files.map(({ owner }) => owner.length), 0);
   return grouped(files, stages).flatMap(([stage, own]) => [
     paint('dim', stage),
-    ...own.map((file) => {
-      const end = file.type === 'directory' ? '/' : file.type === 'symlink' ? ` -> ${file.target ?? ''}` : '';
+    ...own.flatMap((file) => {
       const mode = (file.type === 'symlink' ? 'link' : file.mode).padEnd(5);
-      return `  ${mode} ${file.owner.padEnd(width)} ${file.path}${end}${file.capabilities === undefined ? '' : ` ${file.capabilities}`}`;
+      const path = file.type === 'directory' ? `${file.path}/` : file.path;
+      const more = file.type === 'symlink' ? `-> ${file.target ?? ''}` : (file.capabilities ?? '');
+      const line = `  ${mode} ${file.owner.padEnd(width)} ${path}`;
+      if (more === '') return [line];
+      // On a line of its own where it does not fit.
+      return line.length + more.length < WIDTH - 2 ? [`${line} ${more}`] : [line, `${' '.repeat(9 + width)}${more}`];
     }),
   ]);
 }
