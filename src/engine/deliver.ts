@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Plan } from '../core/plan.ts';
 import { hostRunner } from '../host/runner.ts';
 import { sha256 } from '../plan/digest.ts';
+import { recordOf } from '../plan/record.ts';
 import { sha256File } from './companions.ts';
 
 export interface Delivered {
@@ -10,16 +11,6 @@ export interface Delivered {
   readonly sha256: string;
   /** Everything that was written, as paths. */
   readonly files: readonly string[];
-}
-
-/** The plan for people and programs: files by their digest, regular expressions as text. */
-function planText(plan: Plan): string {
-  const files = plan.files.map(({ bytes, ...file }) => ({
-    ...file,
-    ...(bytes === undefined ? {} : { sha256: sha256(bytes) }),
-  }));
-  const readable = (_key: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);
-  return `${JSON.stringify({ ...plan, files }, readable, 1)}\n`;
 }
 
 /**
@@ -37,7 +28,10 @@ export async function deliver(
   await mkdir(out, { recursive: true });
   const { uid, gid } = await stat(out);
   const image = `${name}.img`;
-  const all: Record<string, string> = { ...texts, [`${name}.plan.json`]: planText(plan) };
+  const all: Record<string, string> = {
+    ...texts,
+    [`${name}.plan.json`]: `${JSON.stringify(recordOf(plan), null, 1)}\n`,
+  };
   const sums = new Map<string, string>();
   for (const file of names) sums.set(file, await sha256File(join(folder, file)));
   for (const [file, text] of Object.entries(all)) sums.set(file, sha256(text));
