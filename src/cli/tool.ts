@@ -1,4 +1,3 @@
-import type { ExitCode } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Prompts } from '../core/prompts.ts';
 import type { AnyStage } from '../core/stage.ts';
@@ -20,6 +19,3 @@ export interface Tool {
   /** There when somebody can be asked. */
   readonly prompts: () => Promise<Prompts | undefined>;
 }
-
-/** What a verb does. The code is what the program exits with; 0 where none comes back. */
-export type Action = Promise<ExitCode | undefined>;

@@ -1,13 +1,4 @@
-import type {
-  AbsentCheck,
-  DirectoryCheck,
-  FileCheck,
-  LinkCheck,
-  PackageCheck,
-  RunCheck,
-  ScanCheck,
-  UnitCheck,
-} from './check.ts';
+import type { AbsentCheck, DirectoryCheck, FileCheck, LinkCheck, RunCheck, ScanCheck, UnitCheck } from './check.ts';
 import type { AbsPath, FileSpec, Mode, Owner } from './contribution.ts';
 import type { GuideAnswer } from './stage.ts';
 
@@ -46,11 +37,6 @@ export const unit = (
   is: UnitCheck['is'],
   rest: Omit<Rest<UnitCheck>, 'unit' | 'is'> = {},
 ): UnitCheck => ({ kind: 'unit', title, unit: name, is, ...rest });
-export const installed = (
-  title: string,
-  name: string,
-  rest: Omit<Rest<PackageCheck>, 'package' | 'is'> = {},
-): PackageCheck => ({ kind: 'package', title, package: name, is: 'installed', ...rest });
 export const scan = (title: string, name: string, rest: Omit<Rest<ScanCheck>, 'scan'> = {}): ScanCheck => ({
   kind: 'scan',
   title,
