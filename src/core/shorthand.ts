@@ -37,6 +37,11 @@ export const unit = (
   is: UnitCheck['is'],
   rest: Omit<Rest<UnitCheck>, 'unit' | 'is'> = {},
 ): UnitCheck => ({ kind: 'unit', title, unit: name, is, ...rest });
+export const installed = (
+  title: string,
+  name: string,
+  rest: Omit<Rest<PackageCheck>, 'package' | 'is'> = {},
+): PackageCheck => ({ kind: 'package', title, package: name, is: 'installed', ...rest });
 export const scan = (title: string, name: string, rest: Omit<Rest<ScanCheck>, 'scan'> = {}): ScanCheck => ({
   kind: 'scan',
   title,
