@@ -1,4 +1,4 @@
-import { absent, built, file, run, text, unit } from '../src/core/shorthand.ts';
+import { absent, built, file, link, run, symlink, text, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { firstBootChecks } from './first-boot/checks.ts';
 import { firstBootSteps } from './first-boot/steps.ts';
@@ -34,6 +34,9 @@ export const firstBoot = defineStage({
         },
         overlay('/usr/sbin/amslpr-device', { mode: '0755' }),
         overlay('/etc/NetworkManager/conf.d/70-amslpr-first-boot.conf'),
+        overlay('/etc/systemd/logind.conf.d/60-amslpr.conf'),
+        // Would start log-in prompts on serial ports.
+        symlink('/etc/systemd/system-generators/systemd-getty-generator', '/dev/null'),
         overlay('/etc/systemd/system/amslpr-first-boot.service'),
         overlay('/etc/systemd/system/amslpr-provision.service'),
         overlay('/etc/systemd/system/amslpr-device.socket'),
@@ -77,6 +80,11 @@ export const firstBoot = defineStage({
         starts: unit('The first boot runs', 'amslpr-first-boot.service', 'enabled'),
         continues: unit('The first boot goes on after SSH', 'amslpr-provision.service', 'enabled'),
         'no-console': unit('Nobody logs in at the screen', 'getty@tty1.service', 'masked'),
+        'no-serial-console': link(
+          'Nobody logs in at a serial port',
+          '/etc/systemd/system-generators/systemd-getty-generator',
+          '/dev/null',
+        ),
         'no-state': absent('No device has been made of this image', ['/var/lib/amslpr-device/**'], { guide: [12, 16] }),
         status: file('STATUS.TXT can be overwritten in place', '/boot/firmware/STATUS.TXT', {
           matches: /^AMSLPR device\n\nnever started\n\n{4000,}$/,

@@ -56,7 +56,7 @@ def excerpt(output: str, patterns: list[str]) -> str:
 def checks(ctx: Context) -> list[dict[str, Any]]:
     """The questions that can be asked now: some only while data is open."""
     every = json.loads(ctx.at("/usr/share/amslpr/checks.json").read_text())
-    is_open = ctx.at("/data").is_mount()
+    is_open = ctx.is_mounted("/data")
     return [check for check in every if is_open or check.get("when", "always") != "data-open"]
 
 

@@ -92,6 +92,14 @@ class Context:
         done = subprocess.run(list(arguments), input=give, capture_output=True, pass_fds=fds, check=False)
         return done.returncode == 0
 
+    def is_mounted(self, path: str) -> bool:
+        """Whether something is mounted at an absolute path, by the kernel's table: a file can be a mount point too."""
+        try:
+            lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        except OSError:
+            return False
+        return str(self.at(path)) in {line.split(" ")[4] for line in lines}
+
     def remember(self, name: str) -> dict[str, Any]:
         """A record of `state`, empty when there is none or it cannot be read."""
         try:

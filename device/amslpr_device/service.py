@@ -71,7 +71,7 @@ def facts(ctx: Context) -> dict[str, Any]:
         **{"state": "starting", "step": "", "message": "", "hint": "", **status.current(ctx)},
         "hostname": ctx.site.get("hostname", ""),
         "unlock": ctx.site.get("unlock", {}).get("method", ""),
-        "data": "open" if ctx.at("/data").is_mount() else "closed" if found.get("state") == "live" else "not made",
+        "data": "open" if ctx.is_mounted("/data") else "closed" if found.get("state") == "live" else "not made",
         "recovery": "proven" if found.get("proven") else "unproven",
     }
 
@@ -80,7 +80,7 @@ def unlock(ctx: Context, secret: str) -> tuple[int, str]:
     """Hands a passphrase over and waits for what becomes of it."""
     if not ctx.site:
         return 1, "there is no site yet\n"
-    if ctx.at("/data").is_mount():
+    if ctx.is_mounted("/data"):
         return 0, "the data partition is open already\n"
     if ctx.remember("data.json").get("state") != "live" and ctx.method != "passphrase":
         return 1, "the data partition is not made yet; it does not need a passphrase\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 from amslpr_device import luks
 from amslpr_device.context import Context, StepError, Waiting
-from amslpr_device.files import give
+from amslpr_device.files import make_folder
 from amslpr_device.steps.data import device, passphrase_file
 
 MOUNT = "/data"
@@ -26,7 +26,7 @@ def binds(ctx: Context) -> list[dict[str, Any]]:
 
 def product_ok(ctx: Context) -> bool:
     """Whether everything is mounted."""
-    return ctx.at(MOUNT).is_mount() and all(ctx.at(bind["path"]).is_mount() for bind in binds(ctx))
+    return ctx.is_mounted(MOUNT) and all(ctx.is_mounted(bind["path"]) for bind in binds(ctx))
 
 
 def make(ctx: Context) -> None:
@@ -34,17 +34,14 @@ def make(ctx: Context) -> None:
     if not ctx.mapped.exists():
         luks.open_container(ctx, device(ctx), key(ctx))
     passphrase_file(ctx).unlink(missing_ok=True)
-    if not ctx.at(MOUNT).is_mount():
+    if not ctx.is_mounted(MOUNT):
         # 1 means that something was mended.
         ctx.run(["e2fsck", "-p", str(ctx.mapped)], ok=(0, 1))
         ctx.run(["mount", "-t", "ext4", "-o", OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
     for bind in binds(ctx):
         inside = ctx.at(MOUNT) / bind["name"]
-        if not inside.is_dir():
-            inside.mkdir()
-            inside.chmod(int(bind["mode"], 8))
-            give(inside, bind["owner"])
-        if not ctx.at(bind["path"]).is_mount():
+        make_folder(inside, int(bind["mode"], 8), bind["owner"])
+        if not ctx.is_mounted(bind["path"]):
             ctx.run(["mount", "--bind", "-o", OPTIONS, str(inside), str(ctx.at(bind["path"]))])
 
 

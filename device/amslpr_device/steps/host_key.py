@@ -39,9 +39,11 @@ def make(ctx: Context) -> None:
     new, new_public = private.with_name(".host_key.new"), private.with_name(".host_key.new.pub")
     new.unlink(missing_ok=True)
     new_public.unlink(missing_ok=True)
+    if private.is_file():
+        # ssh-keygen refuses a key that others could read, and a published key must not change for that.
+        private.chmod(0o600)
     found = public(ctx, private)
     if found:
-        private.chmod(0o600)
         new_public.write_text(f"{found} {ctx.site['hostname']}\n")
     else:
         ctx.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ctx.site["hostname"], "-f", str(new)])

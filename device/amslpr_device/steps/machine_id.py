@@ -12,15 +12,14 @@ def product_ok(ctx: Context) -> bool:
     """Whether the id is on the disk."""
     path = ctx.at("/etc/machine-id")
     try:
-        return re.fullmatch(r"[0-9a-f]{32}\n", path.read_text()) is not None and not path.is_mount()
+        return re.fullmatch(r"[0-9a-f]{32}\n", path.read_text()) is not None and not ctx.is_mounted("/etc/machine-id")
     except OSError:
         return False
 
 
 def make(ctx: Context) -> None:
     """Lets systemd write and sync it; where it has none in memory, makes one."""
-    path = ctx.at("/etc/machine-id")
-    if ctx.real and path.is_mount():
+    if ctx.real and ctx.is_mounted("/etc/machine-id"):
         ctx.run(["systemd-machine-id-setup", "--commit"])
     else:
         ctx.run(["systemd-machine-id-setup", f"--root={ctx.root}"])

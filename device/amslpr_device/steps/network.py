@@ -126,4 +126,7 @@ def make(ctx: Context) -> None:
     for path, (text, mode) in wanted(ctx).items():
         write(ctx.at(path), text, mode)
     if ctx.real:
+        if "wifi" in ctx.site.get("network", {}):
+            # The module may be loaded already; from the next boot on it reads its own option.
+            ctx.succeeds(["iw", "reg", "set", ctx.site["network"]["wifi"]["country"]])
         ctx.succeeds(["systemctl", "--no-block", "try-reload-or-restart", "NetworkManager.service", "ufw.service"])
