@@ -1,4 +1,13 @@
-import type { AbsentCheck, DirectoryCheck, FileCheck, LinkCheck, RunCheck, ScanCheck, UnitCheck } from './check.ts';
+import type {
+  AbsentCheck,
+  DirectoryCheck,
+  FileCheck,
+  LinkCheck,
+  PackageCheck,
+  RunCheck,
+  ScanCheck,
+  UnitCheck,
+} from './check.ts';
 import type { AbsPath, FileSpec, Mode, Owner } from './contribution.ts';
 import type { GuideAnswer } from './stage.ts';
 
