@@ -1,4 +1,4 @@
-import { built, file, run, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
@@ -41,6 +41,7 @@ export const fail2ban = defineStage({
       // Its own rules would be loaded beside ufw's; only the program is needed.
       units: { 'fail2ban.service': 'enabled', 'nftables.service': 'disabled' },
       checks: {
+        installed: installed('fail2ban is there', 'fail2ban', { guide: [6] }),
         starts: unit('fail2ban starts at boot', 'fail2ban.service', 'enabled', { guide: [6] }),
         'one-firewall': unit('No second set of firewall rules is loaded', 'nftables.service', 'disabled', {
           guide: [3],

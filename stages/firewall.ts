@@ -1,4 +1,4 @@
-import { built, file, run, runBook, text, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, runBook, text, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { rulesFile } from '../src/core/ufw.ts';
 
@@ -30,6 +30,7 @@ export const firewall = defineStage({
       files: [overlay('/etc/systemd/system/ufw.service.d/10-amslpr.conf')],
       units: { 'ufw.service': 'enabled' },
       checks: {
+        installed: installed('ufw is there', 'ufw', { guide: [3] }),
         starts: unit('The firewall starts at boot', 'ufw.service', 'enabled', { guide: [3] }),
         enabled: file('ufw is switched on', '/etc/ufw/ufw.conf', { guide: [3], matches: /^ENABLED=yes$/m }),
         policies: file('What no rule names is refused', '/etc/default/ufw', {

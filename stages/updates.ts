@@ -1,4 +1,4 @@
-import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
@@ -52,6 +52,7 @@ export const updates = defineStage({
         'amslpr-reboot-minute.service': 'enabled',
       },
       checks: {
+        installed: installed('unattended-upgrades is there', 'unattended-upgrades', { guide: [2] }),
         origins: file('Updates of Debian security and Raspberry Pi are taken', '/etc/apt/apt.conf.d/52amslpr-updates', {
           guide: [2],
           matches: [/label=Debian-Security/, /origin=Raspberry Pi Foundation/, /Periodic::Unattended-Upgrade "1"/],
