@@ -99,7 +99,7 @@ def decode(raw: bytes) -> tuple[str, list[Problem]]:
         return refuse(
             f'the file has more than {MAX_BYTES} bytes', 'a site file is a page of text: is this the right file?'
         )
-    if raw.startswith((b'\xff\xfe', b'\xfe\xff')) or (len(raw) >= 4 and raw[1::2].count(0) > len(raw) // 4):
+    if raw.startswith((b'\xff\xfe', b'\xfe\xff')) or _is_utf16(raw):
         return refuse('the file is UTF-16', 'save it as UTF-8 (in Windows Notepad: Save as, Encoding)')
     if raw.startswith(b'\xef\xbb\xbf'):
         return refuse('the file starts with a byte-order mark', 'save it as UTF-8 without BOM', 1, 1)
@@ -121,6 +121,12 @@ def decode(raw: bytes) -> tuple[str, list[Problem]]:
             if ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F or char in '\u2028\u2029\ufeff':
                 return refuse(f'the file holds the control character U+{ord(char):04X}', 'remove it', number, column)
     return text, []
+
+
+def _is_utf16(raw: bytes) -> bool:
+    """Whether most bytes at even places are NUL and few at odd ones, or the other way round."""
+    few, many = sorted((raw[::2].count(0), raw[1::2].count(0)))
+    return many > len(raw) // 4 > few
 
 
 def parse(text: str) -> tuple[Mapping | None, list[Problem]]:
@@ -214,14 +220,11 @@ class _Reader:
         found = Mapping(first.number, indent + 1)
         while self.at < len(self.lines):
             line = self.lines[self.at]
-            if line.indent != indent:
-                if line.indent > indent:
-                    self.say(
-                        line.number, line.indent + 1, 'the line is indented, but the one above takes nothing below it'
-                    )
-                    self.at += 1
-                    continue
+            if line.indent < indent:
                 break
+            if line.indent > indent:
+                self.misplaced(line, indent)
+                continue
             match = KEY.match(line.content)
             if match is None:
                 if line.content.startswith('-'):
@@ -253,6 +256,17 @@ class _Reader:
             found.items[key] = value
             found.places[key] = (line.number, indent + 1)
         return found
+
+    def misplaced(self, line: Line, indent: int) -> None:
+        """Says that a line is too far in, once for all that stand below it."""
+        if self.at > 0 and self.lines[self.at - 1].indent > line.indent:
+            self.say(
+                line.number, line.indent + 1, 'the indentation fits nothing above it', 'line it up with its neighbours'
+            )
+        else:
+            self.say(line.number, line.indent + 1, 'the line is indented, but the one above takes nothing below it')
+        while self.at < len(self.lines) and self.lines[self.at].indent > indent:
+            self.at += 1
 
     def nested(self, indent: int, depth: int, number: int, column: int, *, lists_may_align: bool = False) -> Node:
         """What stands below a key or a lone dash, further in; empty text when nothing does."""
