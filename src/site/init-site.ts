@@ -166,7 +166,7 @@ async function ask(flags: InitSiteFlags, prompts: Prompts): Promise<InitSiteFlag
 }
 
 async function askAdmin(prompts: Prompts): Promise<string> {
-  const name = await prompts.text({ message: 'Name of the first admin', initial: 'admin' });
+  const name = await prompts.text({ message: 'Name of the first admin', initial: 'operator' });
   const file = await prompts.text({
     message: 'File with the SSH public key',
     initial: join(homedir(), '.ssh', 'id_ed25519.pub'),

@@ -1,0 +1,80 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CheckResult } from '../../src/core/check.ts';
+import { type Device, openDevice } from '../../src/qemu/device.ts';
+import { type EphemeralSite, ephemeralSite } from '../../src/qemu/ephemeral-site.ts';
+import { type Guest, type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
+
+/** Seconds; a busy host of two cores needs a third of it. */
+export const PATIENCE = { ssh: 900, ready: 900 };
+
+export interface Drive {
+  readonly guest: Guest;
+  readonly site: EphemeralSite;
+  /** Logs in again, after a restart. */
+  login(): Promise<Device>;
+  stop(): Promise<void>;
+}
+
+/** A guest of the image with a site of its own, waited for until SSH answers. */
+export async function drive(image: string, unlock: string, hostname: string, more: GuestOptions = {}): Promise<Drive> {
+  const folder = await mkdtemp(join(tmpdir(), 'amslpr-drive-'));
+  const drop = () => rm(folder, { recursive: true, force: true });
+  try {
+    const site = await ephemeralSite(folder, unlock, hostname);
+    const guest = await startGuest(image, { site: site.site, ...more });
+    try {
+      await guest.waitForSsh(PATIENCE.ssh);
+    } catch (error) {
+      await guest.stop();
+      throw error;
+    }
+    const stop = async (): Promise<void> => {
+      await guest.stop();
+      await drop();
+    };
+    return { guest, site, login: () => openDevice(guest, site), stop };
+  } catch (error) {
+    await drop();
+    throw error;
+  }
+}
+
+/** Restarts the guest from within and logs in again. */
+export async function restart({ guest, login }: Drive, device: Device): Promise<Device> {
+  const before = guest.starts();
+  // The connection breaks at once: whatever ssh says about it is no failure.
+  await device.sudo(['systemctl', 'reboot'], { okCodes: [0, 255] });
+  await device.ssh.close();
+  await guest.waitForRestart(before, PATIENCE.ssh);
+  return login();
+}
+
+/** What failed, ready to read in a test's message. */
+export const failures = (results: readonly CheckResult[]): string[] =>
+  results
+    .filter(({ outcome }) => outcome === 'fail')
+    .map(({ id, evidence, expected }) => `${id}: saw ${evidence}; expected ${expected ?? 'otherwise'}`);
+
+/** Everything by which one device is told from another, by name. */
+export async function identities(device: Device): Promise<Record<string, string>> {
+  const script = [
+    'echo "host key $(cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub)"',
+    'echo "machine id $(cat /etc/machine-id)"',
+    'echo "TLS key $(sha256sum < /etc/amslpr/ssl/key.pem)"',
+    'echo "container $(cryptsetup luksUUID /dev/disk/by-partuuid/*-04)"',
+    'echo "volume key $(dmsetup table --showkeys amslpr-data | cut -d" " -f5)"',
+    'echo "data file system $(blkid -o value -s UUID /dev/mapper/amslpr-data)"',
+    'echo "random seed $(sha256sum < /var/lib/systemd/random-seed)"',
+    'for file in $(find /etc/amslpr/secrets -type f); do echo "secret $file $(sha256sum < $file)"; done',
+    'echo "sudo password $(getent shadow driver | cut -d: -f2)"',
+  ].join('; ');
+  const lines = (await device.sudo(['sh', '-c', script])).trim().split('\n');
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name = '', value = ''] = /^(.*) (\S.*?)(?: +-)?$/.exec(line) ?? [];
+      return [name, value];
+    }),
+  );
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { qemuArguments } from '../../../src/qemu/command.ts';
+import { cardSize } from '../../../src/qemu/overlay.ts';
+
+const input = {
+  boot: { kernel: 'k', initramfs: 'i', cmdline: 'root=x quiet', deviceTree: 'd' },
+  overlay: 'card.qcow2',
+  ports: { ssh: 2201, http: 8001, https: 4431 },
+  qmp: 'qmp',
+  console: 'console.log',
+  interactive: false,
+  kvm: false,
+} as const;
+
+describe('QEMU', () => {
+  it('forwards to the loopback interface alone', () => {
+    for (const machine of ['virt', 'raspi3b'] as const) {
+      const net = qemuArguments({ ...input, machine }).find((word) => word.startsWith('user,'));
+      expect(net).toBe(
+        'user,id=net,hostfwd=tcp:127.0.0.1:2201-:22,hostfwd=tcp:127.0.0.1:8001-:80,hostfwd=tcp:127.0.0.1:4431-:443',
+      );
+    }
+  });
+  it('keeps the command line of the image and adds its console', () => {
+    const words = qemuArguments({ ...input, machine: 'virt' });
+    expect(words[words.indexOf('-append') + 1]).toBe('root=x quiet console=ttyAMA0,115200');
+  });
+  it('puts the card on the SD controller of a Pi', () => {
+    const words = qemuArguments({ ...input, machine: 'raspi3b' });
+    expect(words).toContain('if=sd,format=qcow2,file=card.qcow2');
+    expect(words[words.indexOf('-dtb') + 1]).toBe('d');
+  });
+  it('uses the host’s processor where that is possible', () => {
+    expect(qemuArguments({ ...input, machine: 'virt', kvm: true })).toContain('host');
+    expect(qemuArguments({ ...input, machine: 'virt' })).toContain('cortex-a72');
+  });
+});
+
+it.each([
+  [1.5, 8],
+  [8, 8],
+  [8.001, 16],
+  [20, 32],
+])('an image of %s GiB is seen as a card of %s GiB', (image, card) => {
+  expect(cardSize(image * 2 ** 30)).toBe(card * 2 ** 30);
+});
