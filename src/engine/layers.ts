@@ -8,7 +8,7 @@ import { applyFiles, filesKey, makeInitramfs } from './steps/files.ts';
 import { installPackages, unwanted } from './steps/packages.ts';
 
 /** Version of the steps' own code: raised when the same inputs have to give something else. */
-const STEPS_VERSION = '1';
+const STEPS_VERSION = '2';
 
 /**
  * The image's root as three layers. Each is made of the one below it and of inputs that are named here; a change of an

@@ -40,11 +40,11 @@ export const rootSize = (used: number): number => Math.ceil((used * 1.1 + SPARE)
 // Blocks of 4 KiB, as ext4 will use; directories and links count one each.
 const MEASURE = `find /tmp/image -xdev -path /tmp/image/boot/firmware -prune -o -printf '%s\\n' | awk '{ blocks += int(($1 + 4095) / 4096) + ($1 == 0) } END { print blocks * 4096 }'`;
 
-// FAT takes files in the order of their names and no time later than the build's; the root is made of the rest.
+// --invariant would set the id too, so it comes first. FAT takes files in the order of their names and no time later than the build's; the root is made of the rest.
 const WRITE = `
 image=/tmp/out/image.img; id=$1; uuid=$2; seed=$3
 export MTOOLS_SKIP_CHECK=1 TZ=UTC
-mkfs.vfat -F 32 -s 1 -n bootfs -i "$id" --invariant --offset ${BOOT_START} "$image" ${BOOT_SECTORS / 2} >/dev/null
+mkfs.vfat -F 32 -s 1 -n bootfs --invariant -i "$id" --offset ${BOOT_START} "$image" ${BOOT_SECTORS / 2} >/dev/null
 cd /tmp/image/boot/firmware
 find . -mindepth 1 -type d | LC_ALL=C sort | sed 's|^./|::|' | while read -r folder; do mmd -i "$image@@${BOOT_START * SECTOR}" "$folder"; done
 find . -mindepth 1 -type d | LC_ALL=C sort | { echo .; cat; } | while read -r folder; do

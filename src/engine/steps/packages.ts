@@ -1,14 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { StepError } from '../../core/errors.ts';
 import { newFolder, removeTree } from '../../host/layer.ts';
 import { bootstrapCommand } from '../../toolbox/toolbox.ts';
 import type { BuildContext } from '../context.ts';
 import { download } from '../download.ts';
+import type { LockedPackage } from '../lock.ts';
 import { makeRepository } from '../repository.ts';
 
 /** What a bootstrap leaves that belongs to the build, or would be shared by all devices. */
 const CLEAN = `
 cd /tmp/image
 rm -f etc/resolv.conf etc/hostname etc/apt/sources.list etc/ssh/ssh_host_* usr/sbin/policy-rc.d
+rm -f etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
 rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- etc/.pwd.lock
 rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/apt/extended_states.lock var/cache/ldconfig/aux-cache
 rm -f var/lib/systemd/random-seed var/lib/systemd/catalog/database var/lib/dbus/machine-id etc/hostid
@@ -61,9 +65,37 @@ export async function installPackages(context: BuildContext, upper: string): Pro
       onOutput: (text) => log({ kind: 'output', text }),
       ...(signal === undefined ? {} : { signal }),
     });
+    const purged = unwanted(context);
+    refuseOthers(
+      lock.image.packages.filter((one) => !purged.includes(one.name)),
+      readFileSync(join(upper, 'fs', 'var/lib/dpkg/status'), 'utf8'),
+    );
   } finally {
     await removeTree(cache, namespace, repository);
   }
+}
+
+/** @throws StepError when what is installed is not what the lock lists: apt would have decided otherwise this time. */
+export function refuseOthers(locked: readonly Pick<LockedPackage, 'name' | 'version'>[], status: string): void {
+  const field = (stanza: string, name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(stanza)?.[1] ?? '';
+  const installed = new Set(
+    status
+      .split('\n\n')
+      .filter((stanza) => field(stanza, 'Status') === 'install ok installed')
+      .map((stanza) => `${field(stanza, 'Package')} ${field(stanza, 'Version')}`),
+  );
+  const wanted = new Set(locked.map(({ name, version }) => `${name} ${version}`));
+  const missing = [...wanted].filter((one) => !installed.has(one));
+  const more = [...installed].filter((one) => !wanted.has(one));
+  if (missing.length + more.length === 0) return;
+  const parts = [
+    ...missing.map((one) => `${one} was not installed`),
+    ...more.map((one) => `${one} is not in the lock`),
+  ];
+  throw new StepError({
+    message: `The packages differ from the lock: ${parts.join('; ')}`,
+    hint: 'Refresh it with the verb `lock`.',
+  });
 }
 
 /** Lines that take the handler's mounts away again, deepest first. */
