@@ -72,6 +72,8 @@ export const bootstrapCommand = (
   '--skip=check/empty',
   // How programs for another CPU run is decided in src/host/arm64.ts.
   '--skip=check/qemu',
+  // What runs arm64 programs is mounted there while it works.
+  '--skip=cleanup/run',
   `--include=${include.join(',')}`,
   'trixie',
   target,
