@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import overwrite
 
-SWITCH = "/usr/lib/amslpr/boot-writable"
+SWITCH = '/usr/lib/amslpr/boot-writable'
 
 
 @contextmanager
@@ -19,12 +19,12 @@ def writable(ctx: Context) -> Iterator[None]:
         yield
         return
     if not ctx.boot.is_mount():
-        raise StepError("the boot partition is not mounted", "check the card: the first partition cannot be read")
-    ctx.run([SWITCH, "begin"])
+        raise StepError('the boot partition is not mounted', 'check the card: the first partition cannot be read')
+    ctx.run([SWITCH, 'begin'])
     try:
         yield
     finally:
-        subprocess.run([SWITCH, "end"], check=False)
+        subprocess.run([SWITCH, 'end'], check=False)
 
 
 def put(ctx: Context, name: str, data: bytes) -> None:
@@ -33,11 +33,13 @@ def put(ctx: Context, name: str, data: bytes) -> None:
     try:
         size = path.stat().st_size
         if len(data) > size:
-            raise StepError(f"{name} on the boot partition has {size} bytes, {len(data)} are needed", "build the image again")
-        if path.read_bytes() == data + b"\n" * (size - len(data)):
+            raise StepError(
+                f'{name} on the boot partition has {size} bytes, {len(data)} are needed', 'build the image again'
+            )
+        if path.read_bytes() == data + b'\n' * (size - len(data)):
             return
         with writable(ctx):
             overwrite(path, data)
     except OSError as error:
-        hint = "the boot partition is damaged or of another image"
-        raise StepError(f"{name} on the boot partition cannot be written: {error.strerror}", hint) from error
+        hint = 'the boot partition is damaged or of another image'
+        raise StepError(f'{name} on the boot partition cannot be written: {error.strerror}', hint) from error

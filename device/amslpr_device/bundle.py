@@ -15,21 +15,23 @@ from typing import Any
 from amslpr_device.boot_partition import put
 from amslpr_device.context import Context, StepError
 
-SLOTS = ("bundle.0", "bundle.1")
-HEADER = re.compile(rb"amslpr-bundle 1 generation=(\d{1,9}) size=(\d{1,6}) sha256=([0-9a-f]{64})\n")
-STANZA = {"age1": "X25519", "ssh-ed25519": "ssh-ed25519", "ssh-rsa": "ssh-rsa"}
+SLOTS = ('bundle.0', 'bundle.1')
+HEADER = re.compile(rb'amslpr-bundle 1 generation=(\d{1,9}) size=(\d{1,6}) sha256=([0-9a-f]{64})\n')
+STANZA = {'age1': 'X25519', 'ssh-ed25519': 'ssh-ed25519', 'ssh-rsa': 'ssh-rsa'}
 
 
 def encrypt(ctx: Context, secret: dict[str, Any], recipients: list[str]) -> bytes:
-    """Armoured age for all recipients. age leaves out keys that it cannot use with a mere warning: stanzas are counted."""
-    text = (json.dumps(secret, indent=1, sort_keys=True) + "\n").encode()
-    arguments = [part for one in recipients for part in ("-r", one)]
-    binary = ctx.run(["age", *arguments], give=text)
-    stanzas = [line.split(b" ")[1].decode() for line in binary.split(b"\n---", 1)[0].split(b"\n") if line.startswith(b"-> ")]
+    """Armoured age for all recipients. Its stanzas are counted: age leaves out unusable keys with a mere warning."""
+    text = (json.dumps(secret, indent=1, sort_keys=True) + '\n').encode()
+    arguments = [part for one in recipients for part in ('-r', one)]
+    binary = ctx.run(['age', *arguments], give=text)
+    stanzas = [
+        line.split(b' ')[1].decode() for line in binary.split(b'\n---', 1)[0].split(b'\n') if line.startswith(b'-> ')
+    ]
     wanted = [next(kind for start, kind in STANZA.items() if one.startswith(start)) for one in recipients]
     if sorted(stanza for stanza in stanzas if stanza in STANZA.values()) != sorted(wanted):
-        hint = "mark the admin `recovery: false`, or give another key"
-        raise StepError(f"age encrypted to {len(stanzas)} of {len(recipients)} keys", hint)
+        hint = 'mark the admin `recovery: false`, or give another key'
+        raise StepError(f'age encrypted to {len(stanzas)} of {len(recipients)} keys', hint)
     return armour(binary)
 
 
@@ -39,7 +41,7 @@ def armour(binary: bytes) -> bytes:
 
     text = base64.b64encode(binary).decode()
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    return "\n".join(["-----BEGIN AGE ENCRYPTED FILE-----", *lines, "-----END AGE ENCRYPTED FILE-----", ""]).encode()
+    return '\n'.join(['-----BEGIN AGE ENCRYPTED FILE-----', *lines, '-----END AGE ENCRYPTED FILE-----', '']).encode()
 
 
 def read_slot(raw: bytes) -> tuple[int, bytes] | None:
@@ -76,6 +78,8 @@ def store(ctx: Context, generation: int, body: bytes) -> None:
     found = slots(ctx)
     target = min(SLOTS, key=lambda name: found[name][0] if name in found else -1)
     digest = hashlib.sha256(body).hexdigest()
-    put(ctx, target, f"amslpr-bundle 1 generation={generation} size={len(body)} sha256={digest}\n".encode() + body)
+    put(ctx, target, f'amslpr-bundle 1 generation={generation} size={len(body)} sha256={digest}\n'.encode() + body)
     if newest(ctx) != (generation, body):
-        raise StepError("the recovery bundle did not come back as it was written", "the card may be broken: use another one")
+        raise StepError(
+            'the recovery bundle did not come back as it was written', 'the card may be broken: use another one'
+        )

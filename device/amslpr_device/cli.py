@@ -25,85 +25,89 @@ from amslpr_device.context import Context
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if verb in ("first-boot", "provision"):
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ('', [])
+    if verb in ('first-boot', 'provision'):
         from amslpr_device import runner
 
         return runner.main(verb)
-    if verb == "serve":
+    if verb == 'serve':
         return service.serve(Context())
-    if verb == "console":
+    if verb == 'console':
         return service.console(Context())
-    if verb == "audit":
+    if verb == 'audit':
         from amslpr_device import audit
 
-        return audit.main("--json" in rest)
-    if verb == "prove" and len(rest) == 1:
+        return audit.main('--json' in rest)
+    if verb == 'prove' and len(rest) == 1:
         return prove(Context(), rest[0])
-    if verb in ("backup", "restore"):
+    if verb in ('backup', 'restore'):
         return backup(verb, rest)
-    if verb in ("status", "report", "bundle"):
+    if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
-        print(text if verb != "status" or "--json" in rest else readable(text), end="")
+        print(text if verb != 'status' or '--json' in rest else readable(text), end='')
         return code
-    if verb in ("unlock", "set-passphrase"):
+    if verb in ('unlock', 'set-passphrase'):
         return passphrase(verb)
     print(__doc__, file=sys.stderr)
-    return 0 if verb in ("--help", "-h", "help") else 2
+    return 0 if verb in ('--help', '-h', 'help') else 2
 
 
-def asked(verb: str, secret: str = "") -> tuple[int, str]:
+def asked(verb: str, secret: str = '') -> tuple[int, str]:
     """Does it as root, or asks the service."""
     if os.geteuid() == 0:
         return service.answer(Context(), verb, secret)
     try:
         return service.ask(verb, secret)
     except PermissionError:
-        return 1, "only members of amslpr-admins may ask\n"
+        return 1, 'only members of amslpr-admins may ask\n'
     except (OSError, ValueError) as error:
-        return 1, f"the service does not answer: {error}\n"
+        return 1, f'the service does not answer: {error}\n'
 
 
 def readable(text: str) -> str:
     """The status for people."""
     found = json.loads(text)
-    lines = [f"{found['hostname'] or 'device'}: {found['state']}{' at ' + found['step'] if found['step'] else ''}"]
-    lines += [found["message"]] if found["message"] else []
-    lines += [f"Next: {found['hint']}"] if found["hint"] else []
-    lines.append(f"Data partition: {found['data']} (unlock method: {found['unlock'] or 'none yet'})")
-    proof = "proven" if found["recovery"] == "proven" else "unproven: decrypt the bundle, then run: amslpr-device prove CODE"
-    return "\n".join([*lines, f"Recovery: {proof}", ""])
+    lines = [f'{found["hostname"] or "device"}: {found["state"]}{" at " + found["step"] if found["step"] else ""}']
+    lines += [found['message']] if found['message'] else []
+    lines += [f'Next: {found["hint"]}'] if found['hint'] else []
+    lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
+    proof = (
+        'proven'
+        if found['recovery'] == 'proven'
+        else 'unproven: decrypt the bundle, then run: amslpr-device prove CODE'
+    )
+    return '\n'.join([*lines, f'Recovery: {proof}', ''])
 
 
 def passphrase(verb: str) -> int:
     """Asks for the passphrase, twice when it is new; reads lines when there is no terminal."""
-    code, text = asked("status")
+    code, text = asked('status')
     if code != 0:
-        print(text, end="", file=sys.stderr)
+        print(text, end='', file=sys.stderr)
         return code
-    is_new = json.loads(text)["data"] == "not made"
-    if verb == "set-passphrase" and not is_new:
-        print("the data partition has a passphrase already; give it with: amslpr-device unlock", file=sys.stderr)
+    is_new = json.loads(text)['data'] == 'not made'
+    if verb == 'set-passphrase' and not is_new:
+        print('the data partition has a passphrase already; give it with: amslpr-device unlock', file=sys.stderr)
         return 1
-    read = getpass.getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip("\n"))
-    first = read("New passphrase: " if is_new else "Passphrase or recovery key: ")
-    if is_new and read("Once more: ") != first:
-        print("The two differ: nothing was done.", file=sys.stderr)
+    read = getpass.getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip('\n'))
+    first = read('New passphrase: ' if is_new else 'Passphrase or recovery key: ')
+    if is_new and read('Once more: ') != first:
+        print('The two differ: nothing was done.', file=sys.stderr)
         return 1
-    code, text = asked("unlock", first)
-    print(text, end="", file=sys.stdout if code == 0 else sys.stderr)
+    code, text = asked('unlock', first)
+    print(text, end='', file=sys.stdout if code == 0 else sys.stderr)
     return code
 
 
 def backup(verb: str, rest: list[str]) -> int:
     """Backups are made by a program of their own; listing them needs no sudo."""
-    if verb == "backup" and rest == ["list"] and os.geteuid() != 0:
-        code, text = asked("backup list")
-        print(text, end="")
+    if verb == 'backup' and rest == ['list'] and os.geteuid() != 0:
+        code, text = asked('backup list')
+        print(text, end='')
         return code
     from amslpr_device import backup as program
 
-    return program.main(["restore", *rest] if verb == "restore" else rest)
+    return program.main(['restore', *rest] if verb == 'restore' else rest)
 
 
 def prove(ctx: Context, code: str) -> int:
@@ -114,13 +118,13 @@ def prove(ctx: Context, code: str) -> int:
     from amslpr_device.steps.data import RECORD, proof_digest
 
     found = ctx.remember(RECORD)
-    if not found.get("proof") or not hmac.compare_digest(proof_digest(found["proof"], code), found["proof_digest"]):
+    if not found.get('proof') or not hmac.compare_digest(proof_digest(found['proof'], code), found['proof_digest']):
         print("that is not the code of this device's bundle", file=sys.stderr)
         return 1
-    write_record(ctx.state / RECORD, {**found, "proven": True})
-    print("recovery is proven")
+    write_record(ctx.state / RECORD, {**found, 'proven': True})
+    print('recovery is proven')
     return 0
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(path: Path, mode: int = 0o755, owner: str = "root:root") -> None:
+def make_folder(path: Path, mode: int = 0o755, owner: str = 'root:root') -> None:
     """A folder with mode and owner, whose own name lasts; changes nothing when all is so already."""
     if not path.is_dir():
         path.mkdir(mode=mode, parents=True)
@@ -33,19 +33,19 @@ def give(path: Path, owner: str) -> None:
     """Sets `user:group`; nobody but root can."""
     if os.geteuid() != 0:
         return
-    user, group = owner.split(":")
+    user, group = owner.split(':')
     uid, gid = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
     found = path.stat()
     if (found.st_uid, found.st_gid) != (uid, gid):
         os.chown(path, uid, gid)
 
 
-def write(path: Path, data: bytes | str, mode: int = 0o644, owner: str = "root:root") -> None:
+def write(path: Path, data: bytes | str, mode: int = 0o644, owner: str = 'root:root') -> None:
     """Puts a file in place by a synced rename. A cut leaves the old file, or none, and perhaps `.NAME.new`."""
-    unfinished = path.with_name(f".{path.name}.new")
+    unfinished = path.with_name(f'.{path.name}.new')
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(descriptor, 'wb') as file:
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
         os.fchmod(file.fileno(), mode)
@@ -62,7 +62,7 @@ def move(source: Path, target: Path) -> None:
 
 def write_record(path: Path, record: dict[str, Any], mode: int = 0o600) -> None:
     """The same for a record as JSON."""
-    write(path, json.dumps(record, indent=1, sort_keys=True) + "\n", mode)
+    write(path, json.dumps(record, indent=1, sort_keys=True) + '\n', mode)
 
 
 def holds(path: Path, data: bytes | str, mode: int) -> bool:
@@ -74,18 +74,18 @@ def holds(path: Path, data: bytes | str, mode: int) -> bool:
         return False
 
 
-def overwrite(path: Path, data: bytes, fill: bytes = b"\n") -> bool:
+def overwrite(path: Path, data: bytes, fill: bytes = b'\n') -> bool:
     """Writes into a preallocated file without changing its size; False when it says so already.
 
     FAT's rename is not atomic, and new clusters need a change of its table: only the file's own sectors are written.
     """
     size = path.stat().st_size
     if len(data) > size:
-        raise ValueError(f"{path.name} has {size} bytes, {len(data)} do not fit")
+        raise ValueError(f'{path.name} has {size} bytes, {len(data)} do not fit')
     padded = data + fill * (size - len(data))
     if path.read_bytes() == padded:
         return False
-    with path.open("r+b") as file:
+    with path.open('r+b') as file:
         file.write(padded)
         file.flush()
         os.fsync(file.fileno())

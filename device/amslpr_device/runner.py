@@ -18,25 +18,36 @@ from amslpr_device.files import make_folder
 from amslpr_device.status import Status, tell
 
 # Up to sshd: nothing here can take long, so that a failure later never locks anybody out.
-FIRST_BOOT = ("entropy", "clock", "identity", "site", "hostname", "machine-id", "admins", "host-key", "network", "ssh-ready")
-PROVISION = (
-    "partitions",
-    "data",
-    "sudo-passwords",
-    "data-open",
-    "tls",
-    "secrets",
-    "backup-recipients",
-    "report",
-    "clean-site-file",
-    "ready",
+FIRST_BOOT = (
+    'entropy',
+    'clock',
+    'identity',
+    'site',
+    'hostname',
+    'machine-id',
+    'admins',
+    'host-key',
+    'network',
+    'ssh-ready',
 )
-PHASES = {"first-boot": FIRST_BOOT, "provision": PROVISION}
+PROVISION = (
+    'partitions',
+    'data',
+    'sudo-passwords',
+    'data-open',
+    'tls',
+    'secrets',
+    'backup-recipients',
+    'report',
+    'clean-site-file',
+    'ready',
+)
+PHASES = {'first-boot': FIRST_BOOT, 'provision': PROVISION}
 
 
 def step(name: str) -> ModuleType:
     """The module of a step."""
-    return import_module(f"amslpr_device.steps.{name.replace('-', '_')}")
+    return import_module(f'amslpr_device.steps.{name.replace("-", "_")}')
 
 
 def main(phase: str, ctx: Context | None = None) -> int:
@@ -45,35 +56,35 @@ def main(phase: str, ctx: Context | None = None) -> int:
     os.umask(0o022)
     make_folder(ctx.state, 0o700)
     ctx.run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with open(ctx.run_folder / "lock", "w") as lock:
+    with open(ctx.run_folder / 'lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return run(ctx, phase)
 
 
 def run(ctx: Context, phase: str) -> int:
     """The steps of a phase, up to the first that cannot be done."""
-    if phase == "provision" and not step("site").recall(ctx):
+    if phase == 'provision' and not step('site').recall(ctx):
         return 0
-    name = ""
+    name = ''
     try:
         for name in PHASES[phase]:
             module = step(name)
             if module.product_ok(ctx):
                 continue
-            tell(ctx, Status("working", name))
+            tell(ctx, Status('working', name))
             module.make(ctx)
             if not module.product_ok(ctx):
-                raise StepError("the step ran, but its product is not there", "the journal has more: journalctl -b")
+                raise StepError('the step ran, but its product is not there', 'the journal has more: journalctl -b')
     except Waiting as wait:
-        tell(ctx, Status("waiting", name, wait.message, wait.hint))
+        tell(ctx, Status('waiting', name, wait.message, wait.hint))
         return 0
     except StepError as error:
-        tell(ctx, Status("failed", name, error.message, error.hint))
+        tell(ctx, Status('failed', name, error.message, error.hint))
         return 1
     except Exception as error:  # Whatever a step did not think of must be shown and must not look like success.
         traceback.print_exc()
-        tell(ctx, Status("failed", name, f"{type(error).__name__}: {error}", "the journal has more: journalctl -b"))
+        tell(ctx, Status('failed', name, f'{type(error).__name__}: {error}', 'the journal has more: journalctl -b'))
         return 1
-    if phase == "provision":
-        tell(ctx, Status("ready"))
+    if phase == 'provision':
+        tell(ctx, Status('ready'))
     return 0

@@ -19,87 +19,93 @@ from amslpr_device.context import Context
 from amslpr_device.steps import site
 from amslpr_device.steps.data import passphrase_file
 
-SOCKET = "/run/amslpr-device.sock"
+SOCKET = '/run/amslpr-device.sock'
 LEAST = 12
 MOST = 512
-VERBS = ("status", "report", "bundle", "unlock", "backup list")
+VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list')
 
 
-def ask(verb: str, secret: str = "") -> tuple[int, str]:
+def ask(verb: str, secret: str = '') -> tuple[int, str]:
     """Asks the service; the client's side."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(SOCKET)
-        client.sendall(json.dumps({"verb": verb, "secret": secret}).encode() + b"\n")
-        answer = b"".join(iter(lambda: client.recv(65536), b""))
+        client.sendall(json.dumps({'verb': verb, 'secret': secret}).encode() + b'\n')
+        answer = b''.join(iter(lambda: client.recv(65536), b''))
     found = json.loads(answer)
-    return int(found["exit"]), str(found["text"])
+    return int(found['exit']), str(found['text'])
 
 
 def serve(ctx: Context) -> int:
     """Answers one question from standard input; the service's side."""
     try:
         question = json.loads(sys.stdin.buffer.readline(8192))
-        code, text = answer(ctx, str(question.get("verb")), str(question.get("secret", "")))
+        code, text = answer(ctx, str(question.get('verb')), str(question.get('secret', '')))
     except (ValueError, AttributeError):
-        code, text = 2, "that is no question\n"
-    print(json.dumps({"exit": code, "text": text}), flush=True)
+        code, text = 2, 'that is no question\n'
+    print(json.dumps({'exit': code, 'text': text}), flush=True)
     return 0
 
 
-def answer(ctx: Context, verb: str, secret: str = "") -> tuple[int, str]:
+def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
     """Exit code and text for a verb."""
     site.recall(ctx)
-    if verb == "status":
-        return 0, json.dumps(facts(ctx)) + "\n"
-    if verb == "report":
-        return 0, (ctx.boot / "report.json").read_text().rstrip() + "\n"
-    if verb == "bundle":
+    if verb == 'status':
+        return 0, json.dumps(facts(ctx)) + '\n'
+    if verb == 'report':
+        return 0, (ctx.boot / 'report.json').read_text().rstrip() + '\n'
+    if verb == 'bundle':
         found = bundle.newest(ctx)
-        return (0, found[1].decode()) if found else (1, "there is no recovery bundle yet\n")
-    if verb == "unlock":
+        return (0, found[1].decode()) if found else (1, 'there is no recovery bundle yet\n')
+    if verb == 'unlock':
         return unlock(ctx, secret)
-    if verb == "backup list":
-        done = subprocess.run(["/usr/sbin/amslpr-device", "backup", "list"], capture_output=True, text=True, check=False)
+    if verb == 'backup list':
+        done = subprocess.run(
+            ['/usr/sbin/amslpr-device', 'backup', 'list'], capture_output=True, text=True, check=False
+        )
         return done.returncode, done.stdout + done.stderr
-    return 2, f"the service answers: {', '.join(VERBS)}\n"
+    return 2, f'the service answers: {", ".join(VERBS)}\n'
 
 
 def facts(ctx: Context) -> dict[str, Any]:
     """Everything that `status` knows."""
-    found = ctx.remember("data.json")
+    found = ctx.remember('data.json')
     return {
-        **{"state": "starting", "step": "", "message": "", "hint": "", **status.current(ctx)},
-        "hostname": ctx.site.get("hostname", ""),
-        "unlock": ctx.site.get("unlock", {}).get("method", ""),
-        "data": "open" if ctx.is_mounted("/data") else "closed" if found.get("state") == "live" else "not made",
-        "recovery": "proven" if found.get("proven") else "unproven",
+        'state': 'starting',
+        'step': '',
+        'message': '',
+        'hint': '',
+        **status.current(ctx),
+        'hostname': ctx.site.get('hostname', ''),
+        'unlock': ctx.site.get('unlock', {}).get('method', ''),
+        'data': 'open' if ctx.is_mounted('/data') else 'closed' if found.get('state') == 'live' else 'not made',
+        'recovery': 'proven' if found.get('proven') else 'unproven',
     }
 
 
 def unlock(ctx: Context, secret: str) -> tuple[int, str]:
     """Hands a passphrase over and waits for what becomes of it."""
     if not ctx.site:
-        return 1, "there is no site yet\n"
-    if ctx.is_mounted("/data"):
-        return 0, "the data partition is open already\n"
-    if ctx.remember("data.json").get("state") != "live" and ctx.method != "passphrase":
-        return 1, "the data partition is not made yet; it does not need a passphrase\n"
+        return 1, 'there is no site yet\n'
+    if ctx.is_mounted('/data'):
+        return 0, 'the data partition is open already\n'
+    if ctx.remember('data.json').get('state') != 'live' and ctx.method != 'passphrase':
+        return 1, 'the data partition is not made yet; it does not need a passphrase\n'
     if not LEAST <= len(secret.encode()) <= MOST:
-        return 1, f"a passphrase has {LEAST} to {MOST} bytes\n"
+        return 1, f'a passphrase has {LEAST} to {MOST} bytes\n'
     hand_over(ctx, secret.encode())
     # Tries of a person are no loop of failures.
-    subprocess.run(["systemctl", "reset-failed", "amslpr-provision.service"], capture_output=True, check=False)
-    done = subprocess.run(["systemctl", "restart", "amslpr-provision.service"], capture_output=True, check=False)
+    subprocess.run(['systemctl', 'reset-failed', 'amslpr-provision.service'], capture_output=True, check=False)
+    done = subprocess.run(['systemctl', 'restart', 'amslpr-provision.service'], capture_output=True, check=False)
     now = facts(ctx)
-    text = " ".join(str(now[key]) for key in ("state", "message", "hint") if now[key])
-    return 0 if done.returncode == 0 and now["data"] == "open" else 1, text + "\n"
+    text = ' '.join(str(now[key]) for key in ('state', 'message', 'hint') if now[key])
+    return 0 if done.returncode == 0 and now['data'] == 'open' else 1, text + '\n'
 
 
 def hand_over(ctx: Context, secret: bytes) -> None:
     """Puts it where the steps look for it: in memory, for root."""
     path = passphrase_file(ctx)
     path.unlink(missing_ok=True)
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o600)) as file:
+    with open(path, 'wb', opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o600)) as file:
         file.write(secret)
 
 
@@ -107,21 +113,22 @@ def console(ctx: Context) -> int:
     """The screen: shows the status when it changes, and prompts for the passphrase when that is what is waited for."""
     import getpass
 
-    shown = ("", "")
+    shown = ('', '')
     while True:
         site.recall(ctx)
         now = facts(ctx)
-        text = "\n".join(str(now[key]) for key in ("message", "hint") if now[key])
-        headline = f"AMSLPR device {now['hostname']}: {now['state']}{' at ' + now['step'] if now['step'] else ''}, data {now['data']}"
+        text = '\n'.join(str(now[key]) for key in ('message', 'hint') if now[key])
+        at = f' at {now["step"]}' if now['step'] else ''
+        headline = f'AMSLPR device {now["hostname"]}: {now["state"]}{at}, data {now["data"]}'
         if (headline, text) != shown:
-            print(f"\033[2J\033[H{headline}\n{text}\n", flush=True)
+            print(f'\033[2J\033[H{headline}\n{text}\n', flush=True)
             shown = (headline, text)
-        if now["state"] == "waiting" and now["step"] in ("data", "data-open") and now["unlock"] == "passphrase":
-            first = getpass.getpass("Passphrase: ")
-            if now["data"] != "closed" and first and getpass.getpass("Once more: ") != first:
-                print("The two differ.")
+        if now['state'] == 'waiting' and now['step'] in ('data', 'data-open') and now['unlock'] == 'passphrase':
+            first = getpass.getpass('Passphrase: ')
+            if now['data'] != 'closed' and first and getpass.getpass('Once more: ') != first:
+                print('The two differ.')
                 continue
             if first:
-                print(answer(ctx, "unlock", first)[1])
-                shown = ("", "")
+                print(answer(ctx, 'unlock', first)[1])
+                shown = ('', '')
         time.sleep(2)

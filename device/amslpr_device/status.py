@@ -16,8 +16,8 @@ from amslpr_device.context import Context, StepError
 from amslpr_device.files import write
 
 # Triggers of the kernel's LED driver: working beats, waiting blinks slowly, failed blinks fast, ready is steady.
-LED = {"working": "heartbeat", "waiting": "timer", "failed": "timer", "ready": "default-on"}
-BLINK = {"waiting": (900, 900), "failed": (100, 100)}
+LED = {'working': 'heartbeat', 'waiting': 'timer', 'failed': 'timer', 'ready': 'default-on'}
+BLINK = {'waiting': (900, 900), 'failed': (100, 100)}
 
 
 @dataclass
@@ -25,60 +25,60 @@ class Status:
     """`state` in one word, and what a person needs to know about it."""
 
     state: str
-    step: str = ""
-    message: str = ""
-    hint: str = ""
+    step: str = ''
+    message: str = ''
+    hint: str = ''
 
 
 def tell(ctx: Context, status: Status) -> None:
     """Says it everywhere. That one of the places fails never stops the boot."""
     ctx.run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     before = current(ctx)
-    write(ctx.run_folder / "status.json", json.dumps(asdict(status)) + "\n", 0o644)
+    write(ctx.run_folder / 'status.json', json.dumps(asdict(status)) + '\n', 0o644)
     for line in lines(ctx, status):
-        print(f"amslpr: {line}", flush=True)
+        print(f'amslpr: {line}', flush=True)
     led(ctx, status.state)
-    if status.state != "working" or before.get("state") in (None, "working"):
+    if status.state != 'working' or before.get('state') in (None, 'working'):
         with contextlib.suppress(StepError):
             note(ctx, status)
 
 
 def note(ctx: Context, status: Status) -> None:
     """STATUS.TXT on the boot partition, for somebody who reads the card in another computer."""
-    if status.state == "working":
+    if status.state == 'working':
         return
-    put(ctx, "STATUS.TXT", ("\n".join(["AMSLPR device", "", *lines(ctx, status)]) + "\n").encode()[:4000])
+    put(ctx, 'STATUS.TXT', ('\n'.join(['AMSLPR device', '', *lines(ctx, status)]) + '\n').encode()[:4000])
 
 
 def lines(ctx: Context, status: Status) -> list[str]:
     """The same facts for people."""
-    name = f"{ctx.site['hostname']}: " if "hostname" in ctx.site else ""
-    found = [f"{name}{status.state}{' at ' + status.step if status.step else ''}"]
+    name = f'{ctx.site["hostname"]}: ' if 'hostname' in ctx.site else ''
+    found = [f'{name}{status.state}{" at " + status.step if status.step else ""}']
     if status.message:
         found.append(status.message)
     if status.hint:
-        found.append(f"Next: {status.hint}")
+        found.append(f'Next: {status.hint}')
     return found
 
 
 def current(ctx: Context) -> dict[str, Any]:
     """What was last said since power on."""
     try:
-        return json.loads((ctx.run_folder / "status.json").read_text())
+        return json.loads((ctx.run_folder / 'status.json').read_text())
     except (OSError, ValueError):
         return {}
 
 
 def led(ctx: Context, state: str) -> None:
     """Sets the activity LED, where there is one."""
-    folder = ctx.at("/sys/class/leds/ACT")
+    folder = ctx.at('/sys/class/leds/ACT')
     if not folder.is_dir():
         return
     with contextlib.suppress(OSError):
-        (folder / "trigger").write_text(LED[state])
+        (folder / 'trigger').write_text(LED[state])
         if state in BLINK:
             # The files for the times come with the trigger.
             time.sleep(0.1)
             on, off = BLINK[state]
-            (folder / "delay_on").write_text(str(on))
-            (folder / "delay_off").write_text(str(off))
+            (folder / 'delay_on').write_text(str(on))
+            (folder / 'delay_off').write_text(str(off))

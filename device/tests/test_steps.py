@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import TOKEN, site_text
+
 from amslpr_device import files, runner, status
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import overwrite, write
@@ -25,18 +27,17 @@ from amslpr_device.steps import (
     site,
     tls,
 )
-from conftest import TOKEN, site_text
 
 
 def tree(root: Path) -> dict[str, tuple[int, bytes]]:
     """Every file with its time and content."""
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob('*') if path.is_file()}
 
 
-@pytest.mark.parametrize("step", [identity, site, hostname, host_key, network, backup_recipients, clean_site_file])
+@pytest.mark.parametrize('step', [identity, site, hostname, host_key, network, backup_recipients, clean_site_file])
 def test_a_step_makes_its_product_and_then_nothing(ctx: Context, step: object) -> None:
-    ctx.at("/etc/amslpr/secrets").mkdir(parents=True)
-    ctx.at("/etc/NetworkManager").mkdir(parents=True)
+    ctx.at('/etc/amslpr/secrets').mkdir(parents=True)
+    ctx.at('/etc/NetworkManager').mkdir(parents=True)
     assert not step.product_ok(ctx)  # type: ignore[attr-defined]
     step.make(ctx)  # type: ignore[attr-defined]
     before = tree(ctx.root)
@@ -44,94 +45,94 @@ def test_a_step_makes_its_product_and_then_nothing(ctx: Context, step: object) -
     assert tree(ctx.root) == before
 
 
-@pytest.mark.parametrize("damage", ["empty private", "empty public", "no public", "another public", "open mode"])
+@pytest.mark.parametrize('damage', ['empty private', 'empty public', 'no public', 'another public', 'open mode'])
 def test_a_damaged_host_key_is_seen_and_mended(ctx: Context, damage: str) -> None:
     host_key.make(ctx)
-    private, public = ctx.at(host_key.KEY), ctx.at(f"{host_key.KEY}.pub")
+    private, public = ctx.at(host_key.KEY), ctx.at(f'{host_key.KEY}.pub')
     before = private.read_bytes()
-    if damage == "empty private":
-        private.write_bytes(b"")
-    elif damage == "empty public":
-        public.write_bytes(b"")
-    elif damage == "no public":
+    if damage == 'empty private':
+        private.write_bytes(b'')
+    elif damage == 'empty public':
+        public.write_bytes(b'')
+    elif damage == 'no public':
         public.unlink()
-    elif damage == "another public":
-        public.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB\n")
+    elif damage == 'another public':
+        public.write_text('ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB\n')
     else:
         private.chmod(0o644)
     assert not host_key.product_ok(ctx)
     host_key.make(ctx)
     assert host_key.product_ok(ctx)
     # A good private key was published: it never changes.
-    assert (private.read_bytes() == before) == (damage != "empty private")
+    assert (private.read_bytes() == before) == (damage != 'empty private')
 
 
 def test_left_overs_of_a_cut_do_not_stop_the_next_run(ctx: Context) -> None:
-    for name in (".host_key.new", ".host_key.new.pub", ".ssh_host_ed25519_key.new"):
-        ctx.at(f"/etc/ssh/{name}").write_bytes(b"half")
+    for name in ('.host_key.new', '.host_key.new.pub', '.ssh_host_ed25519_key.new'):
+        ctx.at(f'/etc/ssh/{name}').write_bytes(b'half')
     host_key.make(ctx)
     assert host_key.product_ok(ctx)
-    assert not list(ctx.at("/etc/ssh").glob(".host_key*"))
+    assert not list(ctx.at('/etc/ssh').glob('.host_key*'))
 
 
 def test_a_write_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "give", lambda path, owner: None)
-    target = tmp_path / "file"
-    write(target, "old", 0o600)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("power is gone")))
-    with pytest.raises(OSError, match="power"):
-        write(target, "new", 0o600)
-    assert target.read_text() == "old"
+    monkeypatch.setattr(files, 'give', lambda path, owner: None)
+    target = tmp_path / 'file'
+    write(target, 'old', 0o600)
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: (_ for _ in ()).throw(OSError('power is gone')))
+    with pytest.raises(OSError, match='power'):
+        write(target, 'new', 0o600)
+    assert target.read_text() == 'old'
     monkeypatch.undo()
-    monkeypatch.setattr(files, "give", lambda path, owner: None)
-    write(target, "new", 0o600)
-    assert target.read_text() == "new"
+    monkeypatch.setattr(files, 'give', lambda path, owner: None)
+    write(target, 'new', 0o600)
+    assert target.read_text() == 'new'
     assert target.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_write_is_synced_before_its_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "give", lambda path, owner: None)
+    monkeypatch.setattr(files, 'give', lambda path, owner: None)
     seen: list[str] = []
     sync, rename = os.fsync, Path.rename
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append("sync"), sync(descriptor))[1])
-    monkeypatch.setattr(Path, "rename", lambda self, to: (seen.append("rename"), rename(self, to))[1])
-    write(tmp_path / "file", "text")
-    assert seen == ["sync", "rename", "sync"]
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: (seen.append('sync'), sync(descriptor))[1])
+    monkeypatch.setattr(Path, 'rename', lambda self, to: (seen.append('rename'), rename(self, to))[1])
+    write(tmp_path / 'file', 'text')
+    assert seen == ['sync', 'rename', 'sync']
 
 
 def test_preallocated_files_keep_their_size_and_inode(tmp_path: Path) -> None:
-    path = tmp_path / "STATUS.TXT"
-    path.write_bytes(b"\n" * 4096)
+    path = tmp_path / 'STATUS.TXT'
+    path.write_bytes(b'\n' * 4096)
     before = path.stat().st_ino
-    assert overwrite(path, b"hello\n")
-    assert not overwrite(path, b"hello\n")
+    assert overwrite(path, b'hello\n')
+    assert not overwrite(path, b'hello\n')
     assert (path.stat().st_ino, path.stat().st_size) == (before, 4096)
-    with pytest.raises(ValueError, match="do not fit"):
-        overwrite(path, b"x" * 4097)
+    with pytest.raises(ValueError, match='do not fit'):
+        overwrite(path, b'x' * 4097)
 
 
 def test_without_a_site_file_nothing_is_made(ctx: Context) -> None:
-    (ctx.boot / "site.yaml").unlink()
+    (ctx.boot / 'site.yaml').unlink()
     ctx.site = {}
-    assert runner.run(ctx, "first-boot") == 0
+    assert runner.run(ctx, 'first-boot') == 0
     now = status.current(ctx)
-    assert (now["state"], now["step"]) == ("waiting", "site")
-    assert "no site file" in (ctx.boot / "STATUS.TXT").read_text()
-    assert not list(ctx.at("/etc/ssh").iterdir())
-    assert not (ctx.state / "ssh-ready").exists()
-    assert runner.run(ctx, "provision") == 0
+    assert (now['state'], now['step']) == ('waiting', 'site')
+    assert 'no site file' in (ctx.boot / 'STATUS.TXT').read_text()
+    assert not list(ctx.at('/etc/ssh').iterdir())
+    assert not (ctx.state / 'ssh-ready').exists()
+    assert runner.run(ctx, 'provision') == 0
 
 
 def test_a_bad_site_file_is_refused_with_its_line(ctx: Context, admin_key: Path) -> None:
-    (ctx.boot / "site.yaml").write_text(site_text(admin_key).replace("gate-north", "Gate_North"))
-    with pytest.raises(Waiting, match="line 3"):
+    (ctx.boot / 'site.yaml').write_text(site_text(admin_key).replace('gate-north', 'Gate_North'))
+    with pytest.raises(Waiting, match='line 3'):
         site.make(ctx)
-    assert not (ctx.state / "site.yaml").exists()
+    assert not (ctx.state / 'site.yaml').exists()
 
 
-@pytest.mark.parametrize("name", site.NEARLY)
+@pytest.mark.parametrize('name', site.NEARLY)
 def test_a_site_file_with_another_name_is_noticed(ctx: Context, name: str) -> None:
-    (ctx.boot / "site.yaml").rename(ctx.boot / name)
+    (ctx.boot / 'site.yaml').rename(ctx.boot / name)
     with pytest.raises(Waiting, match=name):
         site.make(ctx)
 
@@ -139,63 +140,65 @@ def test_a_site_file_with_another_name_is_noticed(ctx: Context, name: str) -> No
 def test_a_site_file_cut_at_any_byte_is_never_accepted(ctx: Context, admin_key: Path) -> None:
     whole = site_text(admin_key).encode()
     for size in range(len(whole)):
-        (ctx.boot / "site.yaml").write_bytes(whole[:size])
+        (ctx.boot / 'site.yaml').write_bytes(whole[:size])
         with pytest.raises(Waiting):
             site.make(ctx)
-    assert not (ctx.state / "site.yaml").exists()
+    assert not (ctx.state / 'site.yaml').exists()
 
 
 def test_a_corrected_site_file_is_picked_up(ctx: Context, admin_key: Path) -> None:
     site.make(ctx)
     assert site.product_ok(ctx)
-    (ctx.boot / "site.yaml").write_text(site_text(admin_key).replace("gate-north", "gate-south"))
+    (ctx.boot / 'site.yaml').write_text(site_text(admin_key).replace('gate-north', 'gate-south'))
     assert not site.product_ok(ctx)
     site.make(ctx)
-    assert ctx.site["hostname"] == "gate-south"
-    write(ctx.state / "ready", "")
-    (ctx.boot / "site.yaml").write_text(site_text(admin_key))
+    assert ctx.site['hostname'] == 'gate-south'
+    write(ctx.state / 'ready', '')
+    (ctx.boot / 'site.yaml').write_text(site_text(admin_key))
     assert site.product_ok(ctx)
-    assert ctx.site["hostname"] == "gate-south"
+    assert ctx.site['hostname'] == 'gate-south'
 
 
 def test_secrets_leave_the_site_file_but_not_its_size(ctx: Context) -> None:
-    path = ctx.boot / "site.yaml"
+    path = ctx.boot / 'site.yaml'
     before = path.read_bytes()
     clean_site_file.make(ctx)
     after = path.read_bytes()
     assert len(after) == len(before)
-    assert after.count(b"\n") == before.count(b"\n")
+    assert after.count(b'\n') == before.count(b'\n')
     assert TOKEN.encode() not in after
-    assert b"secret" not in after
-    assert b"hostname: gate-north" in after
+    assert b'secret' not in after
+    assert b'hostname: gate-north' in after
 
 
 def test_network_texts_cannot_break_out(ctx: Context) -> None:
-    ctx.site["network"]["wifi"] = {"country": "GB", "ssid": "a\n[x]", "psk": " tail\\n "}
-    text = network.wanted(ctx)[f"{network.CONNECTIONS}/amslpr-wifi.nmconnection"][0]
-    assert "ssid=97;10;91;120;93;" in text
-    assert "psk=\\stail\\\\n\\s" in text
-    assert "[x]" not in text
+    ctx.site['network']['wifi'] = {'country': 'GB', 'ssid': 'a\n[x]', 'psk': ' tail\\n '}
+    text = network.wanted(ctx)[f'{network.CONNECTIONS}/amslpr-wifi.nmconnection'][0]
+    assert 'ssid=97;10;91;120;93;' in text
+    assert 'psk=\\stail\\\\n\\s' in text
+    assert '[x]' not in text
 
 
 def test_management_networks_limit_ssh_alone(ctx: Context) -> None:
-    rules = (Path(__file__).parents[2] / "test/fixtures/ufw/low.user.rules").read_text()
-    made = network.only_from(rules, 4, ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"])
-    assert network.only_from(made, 4, ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]) == made
-    ssh = [line for line in made.splitlines() if line.startswith("-A") and "--dport 22 " in line]
+    rules = (Path(__file__).parents[2] / 'test/fixtures/ufw/low.user.rules').read_text()
+    made = network.only_from(rules, 4, ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32'])
+    assert network.only_from(made, 4, ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32']) == made
+    ssh = [line for line in made.splitlines() if line.startswith('-A') and '--dport 22 ' in line]
     assert len(ssh) == 6
-    assert all(" -s 10.0.0.0/8 " in line or " -s 192.0.2.0/24 " in line for line in ssh)
-    assert [line for line in made.splitlines() if "443" in line] == [line for line in rules.splitlines() if "443" in line]
+    assert all(' -s 10.0.0.0/8 ' in line or ' -s 192.0.2.0/24 ' in line for line in ssh)
+    assert [line for line in made.splitlines() if '443' in line] == [
+        line for line in rules.splitlines() if '443' in line
+    ]
 
 
 @pytest.fixture
 def accounts(ctx: Context) -> Context:
     """Account files with root and the groups of the image."""
-    ctx.at("/etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
-    ctx.at("/etc/shadow").write_text("root:*:20000:0:99999:7:::\n")
-    ctx.at("/etc/group").write_text("root:x:0:\nsudo:x:27:\nadm:x:4:\namslpr-admins:x:960:\n")
-    ctx.at("/etc/gshadow").write_text("root:*::\nsudo:*::\nadm:*::\namslpr-admins:!::\n")
-    ctx.at("/etc/login.defs").write_text("UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n")
+    ctx.at('/etc/passwd').write_text('root:x:0:0:root:/root:/bin/bash\n')
+    ctx.at('/etc/shadow').write_text('root:*:20000:0:99999:7:::\n')
+    ctx.at('/etc/group').write_text('root:x:0:\nsudo:x:27:\nadm:x:4:\namslpr-admins:x:960:\n')
+    ctx.at('/etc/gshadow').write_text('root:*::\nsudo:*::\nadm:*::\namslpr-admins:!::\n')
+    ctx.at('/etc/login.defs').write_text('UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n')
     return ctx
 
 
@@ -203,19 +206,19 @@ def test_administrators_are_made_and_mended(accounts: Context) -> None:
     ctx = accounts
     admins.make(ctx)
     assert admins.product_ok(ctx)
-    keys = ctx.at("/etc/ssh/authorized_keys.d/alex")
+    keys = ctx.at('/etc/ssh/authorized_keys.d/alex')
     assert keys.stat().st_mode & 0o777 == 0o644
-    assert admins.entries(ctx, "/etc/shadow")["alex"][1] == "*"
+    assert admins.entries(ctx, '/etc/shadow')['alex'][1] == '*'
     before = tree(ctx.root)
     assert admins.product_ok(ctx)
     assert tree(ctx.root) == before
     # A cut between the files of useradd.
-    for path, wrong in (("/etc/shadow", "alex:"), ("/etc/group", "amslpr-admins:")):
+    for path, wrong in (('/etc/shadow', 'alex:'), ('/etc/group', 'amslpr-admins:')):
         lines = ctx.at(path).read_text().splitlines()
-        ctx.at(path).write_text("\n".join(line for line in lines if not line.startswith(wrong)) + "\n")
-        if path == "/etc/group":
-            ctx.at(path).write_text(ctx.at(path).read_text() + "amslpr-admins:x:960:\n")
-        ctx.at("/etc/passwd.lock").write_text("1")
+        ctx.at(path).write_text('\n'.join(line for line in lines if not line.startswith(wrong)) + '\n')
+        if path == '/etc/group':
+            ctx.at(path).write_text(ctx.at(path).read_text() + 'amslpr-admins:x:960:\n')
+        ctx.at('/etc/passwd.lock').write_text('1')
         assert not admins.product_ok(ctx)
         admins.make(ctx)
         assert admins.product_ok(ctx)
@@ -224,62 +227,92 @@ def test_administrators_are_made_and_mended(accounts: Context) -> None:
 @pytest.fixture
 def web(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
     """A device with open data and two addresses."""
-    ctx.at("/etc/amslpr/ssl").mkdir(parents=True)
-    ctx.at("/etc/amslpr/secrets").mkdir(parents=True)
-    ctx.at("/var/lib/amslpr").mkdir(parents=True)
-    monkeypatch.setattr(tls, "addresses", lambda ctx: ["192.0.2.7", "2001:db8::7"])
+    ctx.at('/etc/amslpr/ssl').mkdir(parents=True)
+    ctx.at('/etc/amslpr/secrets').mkdir(parents=True)
+    ctx.at('/var/lib/amslpr').mkdir(parents=True)
+    monkeypatch.setattr(tls, 'addresses', lambda ctx: ['192.0.2.7', '2001:db8::7'])
     return ctx
 
 
 def test_the_certificate_names_everything_and_is_good_now(web: Context) -> None:
     tls.make(web)
     assert tls.product_ok(web)
-    certificate = web.at("/etc/amslpr/ssl/cert.pem")
-    text = subprocess.run(["openssl", "x509", "-in", str(certificate), "-noout", "-text"], capture_output=True, check=True)
+    certificate = web.at('/etc/amslpr/ssl/cert.pem')
+    text = subprocess.run(
+        ['openssl', 'x509', '-in', str(certificate), '-noout', '-text'], capture_output=True, check=True
+    )
     told = text.stdout.decode()
-    for name in ("DNS:gate-north", "DNS:gate-north.local", "DNS:gate.example", "IP Address:192.0.2.7", "CA:FALSE"):
+    for name in ('DNS:gate-north', 'DNS:gate-north.local', 'DNS:gate.example', 'IP Address:192.0.2.7', 'CA:FALSE'):
         assert name in told
-    assert "prime256v1" in told
-    assert web.at("/etc/amslpr/ssl/key.pem").stat().st_mode & 0o777 == 0o600
+    assert 'prime256v1' in told
+    assert web.at('/etc/amslpr/ssl/key.pem').stat().st_mode & 0o777 == 0o600
 
 
 def test_a_new_address_gets_a_certificate_with_the_same_key(web: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     tls.make(web)
-    key = web.at("/etc/amslpr/ssl/key.pem").read_bytes()
-    certificate = web.at("/etc/amslpr/ssl/cert.pem").read_bytes()
-    monkeypatch.setattr(tls, "addresses", lambda ctx: ["192.0.2.8"])
+    key = web.at('/etc/amslpr/ssl/key.pem').read_bytes()
+    certificate = web.at('/etc/amslpr/ssl/cert.pem').read_bytes()
+    monkeypatch.setattr(tls, 'addresses', lambda ctx: ['192.0.2.8'])
     assert not tls.product_ok(web)
     tls.make(web)
     assert tls.product_ok(web)
-    assert web.at("/etc/amslpr/ssl/key.pem").read_bytes() == key
-    assert web.at("/etc/amslpr/ssl/cert.pem").read_bytes() != certificate
+    assert web.at('/etc/amslpr/ssl/key.pem').read_bytes() == key
+    assert web.at('/etc/amslpr/ssl/cert.pem').read_bytes() != certificate
 
 
 def test_a_certificate_of_an_authority_is_left_alone(web: Context, tmp_path: Path) -> None:
     tls.make(web)
-    key = web.at("/etc/amslpr/ssl/key.pem")
-    new = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem"]
+    key = web.at('/etc/amslpr/ssl/key.pem')
+    new = [
+        'openssl',
+        'req',
+        '-x509',
+        '-newkey',
+        'ed25519',
+        '-nodes',
+        '-subj',
+        '/CN=ca',
+        '-keyout',
+        'ca.key',
+        '-out',
+        'ca.pem',
+    ]
     subprocess.run(new, check=True, cwd=tmp_path, capture_output=True)
-    subprocess.run(["openssl", "req", "-new", "-key", str(key), "-subj", "/CN=x", "-out", "r.csr"], check=True, cwd=tmp_path)
-    sign = ["openssl", "x509", "-req", "-in", "r.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "c.pem"]
+    subprocess.run(
+        ['openssl', 'req', '-new', '-key', str(key), '-subj', '/CN=x', '-out', 'r.csr'], check=True, cwd=tmp_path
+    )
+    sign = [
+        'openssl',
+        'x509',
+        '-req',
+        '-in',
+        'r.csr',
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+        '-CAcreateserial',
+        '-out',
+        'c.pem',
+    ]
     subprocess.run(sign, check=True, cwd=tmp_path, capture_output=True)
-    shutil.copy(tmp_path / "c.pem", web.at("/etc/amslpr/ssl/cert.pem"))
+    shutil.copy(tmp_path / 'c.pem', web.at('/etc/amslpr/ssl/cert.pem'))
     assert tls.product_ok(web)
 
 
 def test_the_application_gets_secrets_of_its_own(web: Context) -> None:
-    account = {"password_hash": "0" * 64, "salt": "s"}
-    files.write_record(web.state / "data.json", {"web": account})
+    account = {'password_hash': '0' * 64, 'salt': 's'}
+    files.write_record(web.state / 'data.json', {'web': account})
     secrets.make(web)
     assert secrets.product_ok(web)
     env, key, users = secrets.places(web)
     first = env.read_text(), key.read_bytes()
-    users.write_text("")
+    users.write_text('')
     assert not secrets.product_ok(web)
     secrets.make(web)
     assert (env.read_text(), key.read_bytes()) == first
-    assert json.loads(users.read_text())["users"]["admin"]["password_hash"] == "0" * 64
-    assert users.with_name("users.json.damaged").exists()
+    assert json.loads(users.read_text())['users']['admin']['password_hash'] == '0' * 64
+    assert users.with_name('users.json.damaged').exists()
 
 
 def test_the_report_can_be_recognised(web: Context) -> None:
@@ -290,22 +323,22 @@ def test_the_report_can_be_recognised(web: Context) -> None:
     tls.make(web)
     report.make(web)
     assert report.product_ok(web)
-    found = json.loads((web.boot / "report.json").read_text())
-    canonical = json.dumps(found["report"], sort_keys=True, separators=(",", ":"))
-    assert hmac.new(TOKEN.encode(), canonical.encode(), hashlib.sha256).hexdigest() == found["hmac_sha256"]
-    assert found["report"]["ssh_fingerprint"].startswith("SHA256:")
-    assert TOKEN not in (web.boot / "report.json").read_text()
+    found = json.loads((web.boot / 'report.json').read_text())
+    canonical = json.dumps(found['report'], sort_keys=True, separators=(',', ':'))
+    assert hmac.new(TOKEN.encode(), canonical.encode(), hashlib.sha256).hexdigest() == found['hmac_sha256']
+    assert found['report']['ssh_fingerprint'].startswith('SHA256:')
+    assert TOKEN not in (web.boot / 'report.json').read_text()
 
 
 def test_a_failed_step_says_why_and_what_to_do(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(ctx: Context) -> None:
-        raise StepError("the disk is full", "use a larger card")
+        raise StepError('the disk is full', 'use a larger card')
 
-    monkeypatch.setattr(identity, "make", fail)
-    assert runner.run(ctx, "first-boot") == 1
+    monkeypatch.setattr(identity, 'make', fail)
+    assert runner.run(ctx, 'first-boot') == 1
     now = status.current(ctx)
-    assert (now["state"], now["step"], now["message"]) == ("failed", "identity", "the disk is full")
-    text = (ctx.boot / "STATUS.TXT").read_text()
-    assert "failed at identity" in text
-    assert "Next: use a larger card" in text
-    assert (ctx.boot / "STATUS.TXT").stat().st_size == 4096
+    assert (now['state'], now['step'], now['message']) == ('failed', 'identity', 'the disk is full')
+    text = (ctx.boot / 'STATUS.TXT').read_text()
+    assert 'failed at identity' in text
+    assert 'Next: use a larger card' in text
+    assert (ctx.boot / 'STATUS.TXT').stat().st_size == 4096

@@ -1,1 +1,1 @@
-"""Steps of the first boot, in the order of runner.py. Each says what it makes, how that is checked, what a cut leaves."""
+"""Steps of the first boot, ordered by runner.py: what each makes, how that is checked, what a cut leaves."""

@@ -7,17 +7,17 @@ from amslpr_device.context import Context
 from amslpr_device.files import write
 from amslpr_device.site_file import recipients
 
-PATH = "/etc/amslpr/secrets/backup-recipients"
+PATH = '/etc/amslpr/secrets/backup-recipients'
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether the file names somebody."""
     try:
-        return any(line.startswith(("age1", "ssh-")) for line in ctx.at(PATH).read_text().splitlines())
+        return any(line.startswith(('age1', 'ssh-')) for line in ctx.at(PATH).read_text().splitlines())
     except OSError:
         return False
 
 
 def make(ctx: Context) -> None:
     """Writes it."""
-    write(ctx.at(PATH), "".join(f"{one}\n" for one in recipients(ctx.site)), 0o600)
+    write(ctx.at(PATH), ''.join(f'{one}\n' for one in recipients(ctx.site)), 0o600)

@@ -11,28 +11,28 @@ import re
 from amslpr_device.boot_partition import writable
 from amslpr_device.context import Context
 
-SECRET = re.compile(rb"^([ ]*(?:- )?)(psk|enrolment-token|sudo-password-hash)[ ]*:([^\n]*)$", re.M)
+SECRET = re.compile(rb'^([ ]*(?:- )?)(psk|enrolment-token|sudo-password-hash)[ ]*:([^\n]*)$', re.M)
 
 
 def blank(match: re.Match[bytes]) -> bytes:
     """A comment as long as the line."""
     size = len(match[0])
-    return (b"# taken out by the device" + b" " * size)[:size] if size else b""
+    return (b'# taken out by the device' + b' ' * size)[:size] if size else b''
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether no secret stands there."""
     try:
-        return SECRET.search((ctx.boot / "site.yaml").read_bytes()) is None
+        return SECRET.search((ctx.boot / 'site.yaml').read_bytes()) is None
     except FileNotFoundError:
         return True
 
 
 def make(ctx: Context) -> None:
     """Overwrites the lines."""
-    path = ctx.boot / "site.yaml"
+    path = ctx.boot / 'site.yaml'
     text = SECRET.sub(blank, path.read_bytes())
-    with writable(ctx), path.open("r+b") as file:
+    with writable(ctx), path.open('r+b') as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

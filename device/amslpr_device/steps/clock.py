@@ -12,7 +12,7 @@ from amslpr_device.context import Context
 def floor(ctx: Context) -> float:
     """The latest time that is known to have been, in seconds since 1970."""
     known = [0.0]
-    for path in ("/usr/share/amslpr/image.json", "/var/lib/systemd/timesync/clock", "/var/lib/amslpr-device/ready"):
+    for path in ('/usr/share/amslpr/image.json', '/var/lib/systemd/timesync/clock', '/var/lib/amslpr-device/ready'):
         with suppress(OSError):
             known.append(ctx.at(path).stat().st_mtime)
     return max(known)

@@ -14,19 +14,19 @@ from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import make_folder
 from amslpr_device.steps.data import device, passphrase_file
 
-MOUNT = "/data"
-OPTIONS = "nodev,nosuid,noexec,noatime"
-RECOVER = "give the recovery key of the bundle: amslpr-device unlock"
+MOUNT = '/data'
+OPTIONS = 'nodev,nosuid,noexec,noatime'
+RECOVER = 'give the recovery key of the bundle: amslpr-device unlock'
 
 
 def binds(ctx: Context) -> list[dict[str, Any]]:
     """Folders that live on the data partition: {path, name, mode, owner}."""
-    return json.loads(ctx.at("/usr/share/amslpr/data-binds.json").read_text())
+    return json.loads(ctx.at('/usr/share/amslpr/data-binds.json').read_text())
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether everything is mounted."""
-    return ctx.is_mounted(MOUNT) and all(ctx.is_mounted(bind["path"]) for bind in binds(ctx))
+    return ctx.is_mounted(MOUNT) and all(ctx.is_mounted(bind['path']) for bind in binds(ctx))
 
 
 def make(ctx: Context) -> None:
@@ -36,13 +36,13 @@ def make(ctx: Context) -> None:
     passphrase_file(ctx).unlink(missing_ok=True)
     if not ctx.is_mounted(MOUNT):
         # 1 means that something was mended.
-        ctx.run(["e2fsck", "-p", str(ctx.mapped)], ok=(0, 1))
-        ctx.run(["mount", "-t", "ext4", "-o", OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
+        ctx.run(['e2fsck', '-p', str(ctx.mapped)], ok=(0, 1))
+        ctx.run(['mount', '-t', 'ext4', '-o', OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
     for bind in binds(ctx):
-        inside = ctx.at(MOUNT) / bind["name"]
-        make_folder(inside, int(bind["mode"], 8), bind["owner"])
-        if not ctx.is_mounted(bind["path"]):
-            ctx.run(["mount", "--bind", "-o", OPTIONS, str(inside), str(ctx.at(bind["path"]))])
+        inside = ctx.at(MOUNT) / bind['name']
+        make_folder(inside, int(bind['mode'], 8), bind['owner'])
+        if not ctx.is_mounted(bind['path']):
+            ctx.run(['mount', '--bind', '-o', OPTIONS, str(inside), str(ctx.at(bind['path']))])
 
 
 def key(ctx: Context) -> bytes:
@@ -54,18 +54,18 @@ def key(ctx: Context) -> bytes:
     if luks.opens(ctx, device(ctx), given):
         return given
     passphrase_file(ctx).unlink(missing_ok=True)
-    raise Waiting("That passphrase did not open the data partition.", "try again: amslpr-device unlock")
+    raise Waiting('That passphrase did not open the data partition.', 'try again: amslpr-device unlock')
 
 
 def machine_key(ctx: Context) -> bytes:
     """The key file of the method `card`."""
-    if ctx.method != "card":
-        hint = "log in by SSH and run: amslpr-device unlock (or use the prompt on the screen)"
-        raise Waiting("The data partition is closed until somebody gives its passphrase.", hint)
+    if ctx.method != 'card':
+        hint = 'log in by SSH and run: amslpr-device unlock (or use the prompt on the screen)'
+        raise Waiting('The data partition is closed until somebody gives its passphrase.', hint)
     try:
         found = ctx.key_file.read_bytes()
     except OSError as error:
-        raise StepError(f"the machine key cannot be read: {error.strerror}", RECOVER) from error
+        raise StepError(f'the machine key cannot be read: {error.strerror}', RECOVER) from error
     if not luks.opens(ctx, device(ctx), found):
-        raise StepError("the machine key does not open the data partition", RECOVER)
+        raise StepError('the machine key does not open the data partition', RECOVER)
     return found

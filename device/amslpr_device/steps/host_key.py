@@ -13,30 +13,30 @@ from pathlib import Path
 from amslpr_device.context import Context
 from amslpr_device.files import move, sync_folder
 
-KEY = "/etc/ssh/ssh_host_ed25519_key"
+KEY = '/etc/ssh/ssh_host_ed25519_key'
 
 
 def public(ctx: Context, private: Path) -> str:
     """`type base64` of a private key, empty when it cannot be read."""
-    if not private.is_file() or not ctx.succeeds(["ssh-keygen", "-y", "-P", "", "-f", str(private)]):
-        return ""
-    return " ".join(ctx.run(["ssh-keygen", "-y", "-P", "", "-f", str(private)]).decode().split()[:2])
+    if not private.is_file() or not ctx.succeeds(['ssh-keygen', '-y', '-P', '', '-f', str(private)]):
+        return ''
+    return ' '.join(ctx.run(['ssh-keygen', '-y', '-P', '', '-f', str(private)]).decode().split()[:2])
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether the private key is good and its public part belongs to it."""
-    private, shown = ctx.at(KEY), ctx.at(f"{KEY}.pub")
+    private, shown = ctx.at(KEY), ctx.at(f'{KEY}.pub')
     try:
-        told = " ".join(shown.read_text().split()[:2])
-        return private.stat().st_mode & 0o777 == 0o600 and told != "" and told == public(ctx, private)
+        told = ' '.join(shown.read_text().split()[:2])
+        return private.stat().st_mode & 0o777 == 0o600 and told != '' and told == public(ctx, private)
     except OSError:
         return False
 
 
 def make(ctx: Context) -> None:
     """Makes a key, or only the public part when the private one is good."""
-    private, shown = ctx.at(KEY), ctx.at(f"{KEY}.pub")
-    new, new_public = private.with_name(".host_key.new"), private.with_name(".host_key.new.pub")
+    private, shown = ctx.at(KEY), ctx.at(f'{KEY}.pub')
+    new, new_public = private.with_name('.host_key.new'), private.with_name('.host_key.new.pub')
     new.unlink(missing_ok=True)
     new_public.unlink(missing_ok=True)
     if private.is_file():
@@ -44,9 +44,9 @@ def make(ctx: Context) -> None:
         private.chmod(0o600)
     found = public(ctx, private)
     if found:
-        new_public.write_text(f"{found} {ctx.site['hostname']}\n")
+        new_public.write_text(f'{found} {ctx.site["hostname"]}\n')
     else:
-        ctx.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ctx.site["hostname"], "-f", str(new)])
+        ctx.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', ctx.site['hostname'], '-f', str(new)])
         sync_file(new)
     new_public.chmod(0o644)
     sync_file(new_public)
@@ -58,5 +58,5 @@ def make(ctx: Context) -> None:
 
 def sync_file(path: Path) -> None:
     """Makes the content of a file that a program wrote last."""
-    with path.open("rb") as file:
+    with path.open('rb') as file:
         os.fsync(file.fileno())

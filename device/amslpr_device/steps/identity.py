@@ -9,29 +9,29 @@ from pathlib import Path
 from amslpr_device.context import Context
 from amslpr_device.files import write_record
 
-NAME = "identity.json"
+NAME = 'identity.json'
 
 
 def read(path: Path) -> str:
     """Text of a file of the kernel, without the NUL that ends it; `unknown` when there is none."""
     with suppress(OSError):
-        return path.read_bytes().rstrip(b"\0\n").decode(errors="replace") or "unknown"
-    return "unknown"
+        return path.read_bytes().rstrip(b'\0\n').decode(errors='replace') or 'unknown'
+    return 'unknown'
 
 
 def facts(ctx: Context) -> dict[str, str]:
     """What this board and this card say."""
-    tree = ctx.at("/proc/device-tree")
+    tree = ctx.at('/proc/device-tree')
     return {
-        "board": read(tree / "serial-number"),
-        "model": read(tree / "model"),
-        "card": read(ctx.at("/sys/block/mmcblk0/device/cid")),
+        'board': read(tree / 'serial-number'),
+        'model': read(tree / 'model'),
+        'card': read(ctx.at('/sys/block/mmcblk0/device/cid')),
     }
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether the record is whole."""
-    return {"board", "model", "card"} <= ctx.remember(NAME).keys()
+    return {'board', 'model', 'card'} <= ctx.remember(NAME).keys()
 
 
 def make(ctx: Context) -> None:

@@ -15,7 +15,7 @@ from amslpr_device.context import Context, StepError
 from amslpr_device.disk import MEBIBYTE, SECTOR, Card, Partition, find_card, read_table, write_entries
 from amslpr_device.files import write_record
 
-RECORD = "partitions.json"
+RECORD = 'partitions.json'
 GIBIBYTE = 1 << 30
 # Left at the end of root's partition for the LUKS header that root gets when it is encrypted in place.
 RESERVE = 32 * MEBIBYTE
@@ -32,8 +32,10 @@ def plan(card: int, root: Partition) -> dict[str, int]:
     end = min(root.start + wanted, total - LEAST_DATA // SECTOR) // ALIGN * ALIGN
     if end < root.end + RESERVE // SECTOR:
         have, need = card * SECTOR / GIBIBYTE, (root.end * SECTOR + RESERVE + LEAST_DATA) / GIBIBYTE
-        raise StepError(f"the card has {have:.1f} GiB; data needs 1 GiB behind root, {need:.1f} GiB in all", "use a larger card")
-    return {"root_start": root.start, "root_sectors": end - root.start, "data_start": end, "data_sectors": total - end}
+        raise StepError(
+            f'the card has {have:.1f} GiB; data needs 1 GiB behind root, {need:.1f} GiB in all', 'use a larger card'
+        )
+    return {'root_start': root.start, 'root_sectors': end - root.start, 'data_start': end, 'data_sectors': total - end}
 
 
 def planned(ctx: Context) -> dict[int, Partition]:
@@ -42,17 +44,17 @@ def planned(ctx: Context) -> dict[int, Partition]:
     if not found:
         return {}
     return {
-        2: Partition(found["root_start"], found["root_sectors"]),
-        4: Partition(found["data_start"], found["data_sectors"]),
+        2: Partition(found['root_start'], found['root_sectors']),
+        4: Partition(found['data_start'], found['data_sectors']),
     }
 
 
 def file_system_bytes(device: Path) -> int:
     """Size of an ext4 file system by its superblock."""
-    with device.open("rb") as file:
+    with device.open('rb') as file:
         file.seek(1024)
         block = file.read(1024)
-    low, log_size, high = (struct.unpack_from("<I", block, at)[0] for at in (0x4, 0x18, 0x150))
+    low, log_size, high = (struct.unpack_from('<I', block, at)[0] for at in (0x4, 0x18, 0x150))
     return (low | high << 32) * (1024 << log_size)
 
 
@@ -78,24 +80,24 @@ def make(ctx: Context) -> None:
     card = find_card(ctx)
     table = read_table(card)
     if 2 not in table:
-        raise StepError("the card has no second partition", "write the image to the card again")
+        raise StepError('the card has no second partition', 'write the image to the card again')
     if not planned(ctx):
         if 3 in table or 4 in table:
-            raise StepError("the card has partitions that are not of this image", "write the image to the card again")
+            raise StepError('the card has partitions that are not of this image', 'write the image to the card again')
         write_record(ctx.state / RECORD, plan(card.sectors(), table[2]))
     entries = planned(ctx)
     if entries[2].start != table[2].start or entries[2].sectors < table[2].sectors:
-        raise StepError("the partition table is not the one that was planned", "this system was made for another card")
+        raise StepError('the partition table is not the one that was planned', 'this system was made for another card')
     if any(table.get(number) != entry for number, entry in entries.items()):
         write_entries(card, entries)
     tell_kernel(ctx, card)
-    ctx.run(["resize2fs", str(card.partition(2)), f"{aim(entries[2])}K"])
+    ctx.run(['resize2fs', str(card.partition(2)), f'{aim(entries[2])}K'])
     os.sync()
 
 
 def tell_kernel(ctx: Context, card: Card) -> None:
     """Makes the kernel see the new sizes although root is mounted."""
-    ctx.run(["partx", "--update", "--nr", "2", str(card.path)])
+    ctx.run(['partx', '--update', '--nr', '2', str(card.path)])
     if not card.partition(4).exists():
-        ctx.run(["partx", "--add", "--nr", "4", str(card.path)])
-    ctx.succeeds(["udevadm", "settle", "--timeout=30"])
+        ctx.run(['partx', '--add', '--nr', '4', str(card.path)])
+    ctx.succeeds(['udevadm', 'settle', '--timeout=30'])

@@ -16,65 +16,65 @@ from amslpr_device import bundle
 from amslpr_device.boot_partition import put
 from amslpr_device.context import Context
 
-NAME = "report.json"
+NAME = 'report.json'
 PROTECTS = {
-    "passphrase": {
-        "pulled card": "closed",
-        "whole box stolen": "closed",
-        "tampered with and returned": "open: whoever held the card can change the system on it",
-        "discarded card": "closed",
+    'passphrase': {
+        'pulled card': 'closed',
+        'whole box stolen': 'closed',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed',
     },
-    "card": {
-        "pulled card": "open: the key is on the card",
-        "whole box stolen": "open: the key is on the card",
-        "tampered with and returned": "open: whoever held the card can change the system on it",
-        "discarded card": "closed once the key file is overwritten, as far as flash memory allows",
+    'card': {
+        'pulled card': 'open: the key is on the card',
+        'whole box stolen': 'open: the key is on the card',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed once the key file is overwritten, as far as flash memory allows',
     },
 }
 
 
 def facts(ctx: Context) -> dict[str, Any]:
     """The report itself."""
-    identity = ctx.remember("identity.json")
+    identity = ctx.remember('identity.json')
     slot = bundle.newest(ctx)
     image = ctx.image()
     return {
-        "format": 1,
-        "name": ctx.site["name"],
-        "hostname": ctx.site["hostname"],
-        "ssh_host_key": ctx.at("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip(),
-        "ssh_fingerprint": fingerprint(ctx),
-        "tls_key_sha256": hashlib.sha256(public_key_der(ctx)).hexdigest(),
-        "board": identity.get("board", "unknown"),
-        "model": identity.get("model", "unknown"),
-        "card": identity.get("card", "unknown"),
-        "container": ctx.remember("data.json").get("uuid", ""),
-        "unlock": {"method": ctx.method, "protects": PROTECTS[ctx.method]},
-        "bundle": {"generation": slot[0], "sha256": hashlib.sha256(slot[1]).hexdigest()} if slot else None,
-        "image": {key: image[key] for key in ("name", "digest") if key in image},
+        'format': 1,
+        'name': ctx.site['name'],
+        'hostname': ctx.site['hostname'],
+        'ssh_host_key': ctx.at('/etc/ssh/ssh_host_ed25519_key.pub').read_text().strip(),
+        'ssh_fingerprint': fingerprint(ctx),
+        'tls_key_sha256': hashlib.sha256(public_key_der(ctx)).hexdigest(),
+        'board': identity.get('board', 'unknown'),
+        'model': identity.get('model', 'unknown'),
+        'card': identity.get('card', 'unknown'),
+        'container': ctx.remember('data.json').get('uuid', ''),
+        'unlock': {'method': ctx.method, 'protects': PROTECTS[ctx.method]},
+        'bundle': {'generation': slot[0], 'sha256': hashlib.sha256(slot[1]).hexdigest()} if slot else None,
+        'image': {key: image[key] for key in ('name', 'digest') if key in image},
     }
 
 
 def fingerprint(ctx: Context) -> str:
     """SHA256:… of the host key."""
-    return ctx.run(["ssh-keygen", "-lf", str(ctx.at("/etc/ssh/ssh_host_ed25519_key.pub"))]).decode().split()[1]
+    return ctx.run(['ssh-keygen', '-lf', str(ctx.at('/etc/ssh/ssh_host_ed25519_key.pub'))]).decode().split()[1]
 
 
 def public_key_der(ctx: Context) -> bytes:
     """The TLS public key, over which browsers' and other pins are."""
-    key = str(ctx.at("/etc/amslpr/ssl/key.pem"))
-    return ctx.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"])
+    key = str(ctx.at('/etc/amslpr/ssl/key.pem'))
+    return ctx.run(['openssl', 'pkey', '-in', key, '-pubout', '-outform', 'DER'])
 
 
 def text(ctx: Context) -> bytes:
     """The file: the report, and its HMAC when the site brought a token."""
     found = facts(ctx)
-    whole: dict[str, Any] = {"report": found}
-    token = ctx.site.get("enrolment-token")
+    whole: dict[str, Any] = {'report': found}
+    token = ctx.site.get('enrolment-token')
     if token:
-        canonical = json.dumps(found, sort_keys=True, separators=(",", ":"))
-        whole["hmac_sha256"] = hmac.new(token.encode(), canonical.encode(), hashlib.sha256).hexdigest()
-    return (json.dumps(whole, indent=1) + "\n").encode()
+        canonical = json.dumps(found, sort_keys=True, separators=(',', ':'))
+        whole['hmac_sha256'] = hmac.new(token.encode(), canonical.encode(), hashlib.sha256).hexdigest()
+    return (json.dumps(whole, indent=1) + '\n').encode()
 
 
 def product_ok(ctx: Context) -> bool:

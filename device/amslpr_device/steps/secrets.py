@@ -17,20 +17,20 @@ from pathlib import Path
 from amslpr_device.context import Context
 from amslpr_device.files import make_folder, write
 
-ROLES = {"admin": ["view", "edit", "admin"], "operator": ["view", "edit"], "viewer": ["view"]}
-OWNER = "amslpr:amslpr"
+ROLES = {'admin': ['view', 'edit', 'admin'], 'operator': ['view', 'edit'], 'viewer': ['view']}
+OWNER = 'amslpr:amslpr'
 
 
 def places(ctx: Context) -> tuple[Path, Path, Path]:
     """Environment of the service, Fernet key, accounts."""
-    config = ctx.at("/var/lib/amslpr/config")
-    return ctx.at("/etc/amslpr/secrets/app.env"), config / "crypto.key", config / "users.json"
+    config = ctx.at('/var/lib/amslpr/config')
+    return ctx.at('/etc/amslpr/secrets/app.env'), config / 'crypto.key', config / 'users.json'
 
 
 def env_ok(path: Path) -> bool:
     """Whether Flask has a key."""
     try:
-        return re.search(r"^FLASK_SECRET_KEY=\S{43,}$", path.read_text(), re.M) is not None
+        return re.search(r'^FLASK_SECRET_KEY=\S{43,}$', path.read_text(), re.M) is not None
     except OSError:
         return False
 
@@ -47,7 +47,7 @@ def users_ok(path: Path) -> bool:
     """Whether there is an account at all. The file is the application's from then on."""
     try:
         found = json.loads(path.read_text())
-        return isinstance(found, dict) and bool(found.get("users"))
+        return isinstance(found, dict) and bool(found.get('users'))
     except (OSError, ValueError):
         return False
 
@@ -63,18 +63,18 @@ def make(ctx: Context) -> None:
     env, key, users = places(ctx)
     make_folder(users.parent, 0o700, OWNER)
     if not env_ok(env):
-        write(env, f"FLASK_SECRET_KEY={secrets.token_urlsafe(48)}\n", 0o600)
+        write(env, f'FLASK_SECRET_KEY={secrets.token_urlsafe(48)}\n', 0o600)
     if not key_ok(key):
         write(key, base64.urlsafe_b64encode(os.urandom(32)), 0o600, OWNER)
     if not users_ok(users):
         if users.exists():
-            users.rename(users.with_name("users.json.damaged"))
+            users.rename(users.with_name('users.json.damaged'))
         account = {
-            **ctx.remember("data.json")["web"],
-            "role": "admin",
-            "name": "Administrator",
-            "email": "",
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "last_login": None,
+            **ctx.remember('data.json')['web'],
+            'role': 'admin',
+            'name': 'Administrator',
+            'email': '',
+            'created_at': datetime.now(UTC).isoformat(timespec='seconds'),
+            'last_login': None,
         }
-        write(users, json.dumps({"users": {"admin": account}, "roles": ROLES}, indent=2) + "\n", 0o600, OWNER)
+        write(users, json.dumps({'users': {'admin': account}, 'roles': ROLES}, indent=2) + '\n', 0o600, OWNER)

@@ -11,13 +11,13 @@ from amslpr_device.files import write
 from amslpr_device.site_file import Result, validate
 from amslpr_device.yaml_subset import MAX_BYTES
 
-NEARLY = ("site.yml", "site.yaml.txt", "site.yml.txt", "site.txt")
+NEARLY = ('site.yml', 'site.yaml.txt', 'site.yml.txt', 'site.txt')
 
 
 def recall(ctx: Context) -> bool:
     """Reads the accepted copy into the context; False when there is none that is good."""
     try:
-        result = validate((ctx.state / "site.yaml").read_bytes())
+        result = validate((ctx.state / 'site.yaml').read_bytes())
     except OSError:
         return False
     if result.site is None or not result.ok:
@@ -29,22 +29,24 @@ def recall(ctx: Context) -> bool:
 def offered(ctx: Context) -> Result | None:
     """The file on the boot partition, judged; None when there is none."""
     try:
-        with (ctx.boot / "site.yaml").open("rb") as file:
+        with (ctx.boot / 'site.yaml').open('rb') as file:
             return validate(file.read(MAX_BYTES + 1))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StepError(f"site.yaml cannot be read: {error.strerror}", "copy it onto the boot partition again") from error
+        raise StepError(
+            f'site.yaml cannot be read: {error.strerror}', 'copy it onto the boot partition again'
+        ) from error
 
 
 def product_ok(ctx: Context) -> bool:
     """Whether a site was accepted, and no other one is offered to a device that is not ready yet."""
     if not recall(ctx):
         return False
-    if (ctx.state / "ready").exists() or ctx.remember("data.json"):
+    if (ctx.state / 'ready').exists() or ctx.remember('data.json'):
         return True
     found = offered(ctx)
-    return found is None or not found.ok or found.canonical == (ctx.state / "site.yaml").read_text()
+    return found is None or not found.ok or found.canonical == (ctx.state / 'site.yaml').read_text()
 
 
 def make(ctx: Context) -> None:
@@ -53,11 +55,13 @@ def make(ctx: Context) -> None:
     if found is None:
         near = [name for name in NEARLY if (ctx.boot / name).exists()]
         if near:
-            raise Waiting(f"The site file is called {near[0]}", "rename it to site.yaml, then start the device again")
-        hint = "copy site.yaml onto the first partition of the card, then start the device again"
-        raise Waiting("There is no site file, so this device made no keys and opened no port.", hint)
+            raise Waiting(f'The site file is called {near[0]}', 'rename it to site.yaml, then start the device again')
+        hint = 'copy site.yaml onto the first partition of the card, then start the device again'
+        raise Waiting('There is no site file, so this device made no keys and opened no port.', hint)
     if not found.ok:
-        told = [f"line {one.line}: {one.message}" + (f" ({one.hint})" if one.hint else "") for one in found.problems[:8]]
-        raise Waiting("site.yaml is not good:\n" + "\n".join(told), "correct the file, then start the device again")
-    write(ctx.state / "site.yaml", found.canonical or "", 0o600)
+        told = [
+            f'line {one.line}: {one.message}' + (f' ({one.hint})' if one.hint else '') for one in found.problems[:8]
+        ]
+        raise Waiting('site.yaml is not good:\n' + '\n'.join(told), 'correct the file, then start the device again')
+    write(ctx.state / 'site.yaml', found.canonical or '', 0o600)
     recall(ctx)

@@ -6,7 +6,7 @@ Checked by its being there: it holds nothing. A cut leaves it or not.
 from amslpr_device.context import Context
 from amslpr_device.files import write
 
-NAME = "ssh-ready"
+NAME = 'ssh-ready'
 
 
 def product_ok(ctx: Context) -> bool:
@@ -16,4 +16,4 @@ def product_ok(ctx: Context) -> bool:
 
 def make(ctx: Context) -> None:
     """Lets sshd start."""
-    write(ctx.state / NAME, "")
+    write(ctx.state / NAME, '')

@@ -9,10 +9,12 @@ from amslpr_device.steps.admins import entries
 
 def missing(ctx: Context) -> dict[str, str]:
     """Hashes by account, for those that have no password."""
-    made = ctx.remember("data.json").get("sudo", {})
-    wanted = {admin["name"]: admin.get("sudo-password-hash", made.get(admin["name"], "")) for admin in ctx.site["admins"]}
-    shadow = entries(ctx, "/etc/shadow")
-    return {name: value for name, value in wanted.items() if value and not shadow[name][1].startswith("$")}
+    made = ctx.remember('data.json').get('sudo', {})
+    wanted = {
+        admin['name']: admin.get('sudo-password-hash', made.get(admin['name'], '')) for admin in ctx.site['admins']
+    }
+    shadow = entries(ctx, '/etc/shadow')
+    return {name: value for name, value in wanted.items() if value and not shadow[name][1].startswith('$')}
 
 
 def product_ok(ctx: Context) -> bool:
@@ -22,5 +24,5 @@ def product_ok(ctx: Context) -> bool:
 
 def make(ctx: Context) -> None:
     """Sets the hashes; they go by standard input."""
-    lines = "".join(f"{name}:{value}\n" for name, value in missing(ctx).items())
-    ctx.run(["chpasswd", "-e", *([] if ctx.real else ["--prefix", str(ctx.root)])], give=lines.encode())
+    lines = ''.join(f'{name}:{value}\n' for name, value in missing(ctx).items())
+    ctx.run(['chpasswd', '-e', *([] if ctx.real else ['--prefix', str(ctx.root)])], give=lines.encode())
