@@ -68,7 +68,11 @@ export function terminalLog(out: Output, { paint, verbose = false, now = Date.no
           clear();
           out.write(entry.text);
         } else if (head !== '') {
-          const last = entry.text.trimEnd().split('\n').at(-1) ?? '';
+          const last =
+            entry.text
+              .trimEnd()
+              .split(/[\r\n]/)
+              .at(-1) ?? '';
           if (last.trim() !== '') draw(`${head}: ${last.trim()}`);
         }
         break;

@@ -4,7 +4,7 @@ import { styleText } from 'node:util';
 export type Paint = (style: 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan', text: string) => string;
 
 export const paintWith = (color: boolean): Paint =>
-  color ? (style, text) => styleText(style, text) : (_, text) => text;
+  color ? (style, text) => styleText(style, text, { validateStream: false }) : (_, text) => text;
 
 /** Whether to write colours to a stream, by the conventions of no-color.org and force-color.org. */
 export function wantsColor(isTty: boolean, env: Readonly<Record<string, string | undefined>>): boolean {
@@ -37,7 +37,7 @@ function wrapLine(text: string, width: number, first: string, rest: string): str
 /** One line of at most `width` characters without control characters, for what programs print. */
 export function oneLine(text: string, width: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out
-  const clean = text.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f]/g, ' ').trim();
+  const clean = text.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f]/g, ' ').trimEnd();
   return clean.length > width ? `${clean.slice(0, Math.max(width - 1, 0))}…` : clean;
 }
 
