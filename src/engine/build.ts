@@ -84,7 +84,8 @@ export async function build(plan: Plan, options: BuildOptions, tell: Log): Promi
   }
 }
 
-async function openContext(plan: Plan, lock: Lock, options: BuildOptions, log: Log): Promise<BuildContext> {
+/** Everything that the steps need, with the toolbox made and all packages in the cache. */
+export async function openContext(plan: Plan, lock: Lock, options: BuildOptions, log: Log): Promise<BuildContext> {
   const cache = await openCache();
   const namespace = await openNamespace(cache);
   const mirror = plan.base.kind === 'debian' ? plan.base.mirror : undefined;

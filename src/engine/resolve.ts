@@ -168,7 +168,10 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
   const folder = await mkdtemp(join(tmpdir(), 'amslpr-lock-'));
   try {
     await chmod(folder, 0o755);
-    await writeFile(join(folder, 'debian.sources'), sourcesText(mirrors, '/tmp/keyring.gpg'));
+    const trusted = options.keyring ?? DEBIAN_KEYRING;
+    // apt tells the two forms of a keyring by the name.
+    const keyring = trusted.endsWith('.asc') ? '/tmp/keyring.asc' : '/tmp/keyring.gpg';
+    await writeFile(join(folder, 'debian.sources'), sourcesText(mirrors, keyring));
     for (const architecture of HOST_ARCHITECTURES)
       await writeFile(join(folder, `${architecture}.conf`), aptConfig(architecture));
     for (const wish of wishes) {
@@ -184,7 +187,7 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
         network: true,
         mounts: [
           { kind: 'bind', source: folder, target: '/tmp/wish' },
-          { kind: 'bind', source: options.keyring ?? DEBIAN_KEYRING, target: '/tmp/keyring.gpg' },
+          { kind: 'bind', source: trusted, target: keyring },
           ...local.map((path) => ({ kind: 'bind' as const, source: path, target: path })),
         ],
         onOutput: (text) => log({ kind: 'output', text }),
