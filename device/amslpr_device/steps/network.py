@@ -120,13 +120,11 @@ def product_ok(ctx: Context) -> bool:
 
 
 def make(ctx: Context) -> None:
-    """Writes them; the services that read them start later, or are told."""
+    """Writes them; the services that read them, ufw too, start after this program."""
     make_folder(ctx.at(CONNECTIONS), 0o700)
     make_folder(ctx.at('/etc/modprobe.d'))
     for path, (text, mode) in wanted(ctx).items():
         write(ctx.at(path), text, mode)
-    if ctx.real:
-        if 'wifi' in ctx.site.get('network', {}):
-            # The module may be loaded already; from the next boot on it reads its own option.
-            ctx.succeeds(['iw', 'reg', 'set', ctx.site['network']['wifi']['country']])
-        ctx.succeeds(['systemctl', '--no-block', 'try-reload-or-restart', 'NetworkManager.service', 'ufw.service'])
+    if ctx.real and 'wifi' in ctx.site.get('network', {}):
+        # The module may be loaded already; from the next boot on it reads its own option.
+        ctx.succeeds(['iw', 'reg', 'set', ctx.site['network']['wifi']['country']])
