@@ -1,6 +1,9 @@
 """Site files: a corpus of good and bad ones, files that are cut, and files that are mutated."""
 
 import base64
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +40,14 @@ def test_bad(name: str, line: str, message: str) -> None:
 def test_every_bad_file_is_in_the_table() -> None:
     assert sorted(path.name for path in (SITES / 'bad').iterdir()) == sorted(row[0] for row in BAD)
     assert len(BAD) >= 120
+
+
+def test_the_corpus_is_what_its_script_writes(tmp_path: Path) -> None:
+    for script in SITES.glob('*.py'):
+        shutil.copy(script, tmp_path)
+    subprocess.run([sys.executable, '-B', tmp_path / 'make.py'], check=True)
+    for path in [*SITES.rglob('*.yaml'), SITES / 'expected.tsv']:
+        assert (tmp_path / path.relative_to(SITES)).read_bytes() == path.read_bytes(), path
 
 
 @pytest.mark.parametrize('name', ['base', 'small', 'wifi-psk-signs'])
