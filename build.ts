@@ -58,11 +58,8 @@ async function main(): Promise<ExitCode> {
     return await runProgram(argv, tool);
   } catch (error) {
     // Whatever an interrupted step throws on its way out, the reason is the interrupt.
-    if (interrupt.signal.aborted) {
-      stderr.write(`${chalk.yellow('Interrupted.')}\n`);
-      return EXIT.interrupted;
-    }
-    const { text, code } = describeError(error, { paint, width, github });
+    const reason: unknown = interrupt.signal.aborted ? interrupt.signal.reason : error;
+    const { text, code } = describeError(reason, { paint, width, github });
     stderr.write(text);
     return code;
   }

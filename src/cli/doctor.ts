@@ -8,6 +8,7 @@ export const doctorVerb: Verb = (run, tool) =>
     .description(
       'Tries what a build does on this host, one thing after the other, and says what mends each that fails.',
     )
+    .addHelpText('after', '\nExample:\n  amslpr-image doctor')
     .action(
       run(async () => {
         const { openCache } = await import('../host/cache.ts');

@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Outcome, root } from './run.ts';
+
+// The program as a process of its own: what cannot be seen from inside.
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'amslpr-process-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function start(argv: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', join(root, 'build.ts'), ...argv], {
+    cwd: root,
+    env: { PATH: process.env['PATH'], HOME: folder, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function outcome(child: ChildProcess): Promise<Outcome & { readonly peakKb: number }> {
+  return new Promise((resolve) => {
+    let [stdout, stderr, peakKb] = ['', '', 0];
+    child.stdout?.on('data', (chunk) => (stdout += chunk));
+    child.stderr?.on('data', (chunk) => (stderr += chunk));
+    const watch = setInterval(() => {
+      peakKb = Math.max(peakKb, residentKb(child.pid));
+    }, 20);
+    child.on('close', (code) => {
+      clearInterval(watch);
+      resolve({ code: code ?? -1, stdout, stderr, peakKb });
+    });
+  });
+}
+
+/** The most memory that the process has had so far. */
+function residentKb(pid: number | undefined): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+const file = (name: string, content: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+};
+
+describe('the process', { timeout: 30_000 }, () => {
+  it('exits with 0, and writes data to stdout only', async () => {
+    const { code, stdout, stderr } = await outcome(start(['plan', file('a.yaml', ''), '--json']));
+    expect([code, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'amslpr' });
+  });
+
+  it('exits with 2 without a stack', async () => {
+    const { code, stdout, stderr } = await outcome(start(['validate', file('b.yaml', 'sshd: [\n')]));
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('error: This is not valid YAML');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('has no colour in a pipe, colour when asked, and none with NO_COLOR', async () => {
+    const argv = ['validate', file('c.yaml', 'nope: 1\n')];
+    const outcomes = await Promise.all([
+      outcome(start(argv)),
+      outcome(start(argv, { FORCE_COLOR: '1' })),
+      outcome(start(argv, { FORCE_COLOR: '1', NO_COLOR: '1' })),
+    ]);
+    expect(outcomes.map(({ stderr }) => stderr.includes('\x1b['))).toEqual([false, true, false]);
+  });
+
+  it('annotates on GitHub', async () => {
+    const { stderr } = await outcome(start(['validate', file('d.yaml', 'nope: 1\n')], { GITHUB_ACTIONS: 'true' }));
+    expect(stderr).toMatch(/^::error file=.*d\.yaml,line=1,col=1::nope is not an option here$/m);
+  });
+
+  it('ends quietly when nobody reads on', async () => {
+    const child = start(['plan', file('e.yaml', '')]);
+    child.stdout?.destroy();
+    const { stderr } = await outcome(child);
+    expect(stderr).toBe('');
+  });
+
+  it.each([
+    ['10 MB', () => 'a: 1\n'.repeat(2_000_000)],
+    ['10,000 levels', () => '['.repeat(10_000)],
+    ['10,000 levels of keys', () => Array.from({ length: 10_000 }, (_, i) => `${' '.repeat(i % 1000)}a:\n`).join('')],
+    [
+      'a billion laughs',
+      () =>
+        `a: &a [x]\n${[...'bcdefghij'].map((c, i) => `${c}: &${c} [${`*${'abcdefghi'[i]}, `.repeat(9)}]\n`).join('')}`,
+    ],
+    ['a full map', () => Array.from({ length: 90_000 }, (_, i) => `k${i}: 1\n`).join('')],
+  ])('refuses %s with little memory', async (_what, make) => {
+    const { code, stderr, peakKb } = await outcome(start(['validate', file('f.yaml', make())]));
+    expect(code).toBe(2);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(peakKb).toBeGreaterThan(0);
+    expect(peakKb).toBeLessThan(500_000);
+  });
+});
