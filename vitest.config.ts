@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Projects by what they need: `unit` and `golden` need Node and python3 alone; `image` builds for real; `boot` starts QEMU;
-// `extended` is what `ci/test --all` adds.
+// `extended` is what `ci/test --all` adds. A group starts when the one before it has ended: builds and emulators need
+// the processors to themselves, and so do tests that have a time limit.
 export default defineConfig({
   test: {
     projects: [
@@ -10,6 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'image',
+          sequence: { groupOrder: 1 },
           include: ['test/image/**/*.test.ts'],
           testTimeout: 1_800_000,
           hookTimeout: 3_600_000,
@@ -19,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: 'boot',
+          sequence: { groupOrder: 2 },
           include: ['test/boot/**/*.test.ts'],
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
@@ -28,6 +31,7 @@ export default defineConfig({
       {
         test: {
           name: 'extended',
+          sequence: { groupOrder: 3 },
           include: ['test/extended/**/*.test.ts'],
           testTimeout: 5_400_000,
           hookTimeout: 5_400_000,
