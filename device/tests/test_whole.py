@@ -1,0 +1,144 @@
+"""Both phases together, the second run, and what people ask of the device."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import decrypt
+from test_data import card, container  # noqa: F401
+from test_steps import accounts, tree, web  # noqa: F401
+
+from amslpr_device import audit, cli, runner, service, status
+from amslpr_device.context import Context
+from amslpr_device.files import write
+from amslpr_device.steps import data_open, machine_id, partitions
+
+
+@pytest.fixture
+def device(ctx: Context, accounts: Context, web: Context, container: Path, monkeypatch: pytest.MonkeyPatch) -> Context:  # noqa: F811
+    """A device on which everything is real but the kernel's part: partitions, opening and mounting."""
+    ctx.at('/etc/NetworkManager').mkdir(parents=True)
+    monkeypatch.setattr(machine_id, 'make', lambda ctx: write(ctx.at('/etc/machine-id'), 'a' * 32 + '\n'))
+    monkeypatch.setattr(partitions, 'product_ok', lambda ctx: True)
+    monkeypatch.setattr(data_open, 'product_ok', lambda ctx: True)
+    return ctx
+
+
+def test_first_boot_then_nothing(device: Context, admin_key: Path) -> None:
+    assert runner.run(device, 'first-boot') == 0, status.current(device)
+    assert (device.state / 'ssh-ready').exists()
+    assert not (device.state / 'data.json').exists()
+    assert runner.run(device, 'provision') == 0, status.current(device)
+    assert status.current(device)['state'] == 'ready'
+    secret = json.loads(decrypt(device, admin_key))
+    everywhere = b'\0'.join(content for _, content in tree(device.root).values())
+    for text in (secret['luks_recovery_key'], secret['application_admin_password'], secret['sudo_passwords']['alex']):
+        assert text.encode() not in everywhere
+    before = {name: found for name, found in tree(device.root).items() if '/run/' not in name}
+    for phase in runner.PHASES:
+        again = Context(device.root)
+        assert runner.run(again, phase) == 0
+    assert {name: found for name, found in tree(device.root).items() if '/run/' not in name} == before
+
+
+@pytest.mark.parametrize('name', [*runner.FIRST_BOOT, *runner.PROVISION])
+def test_a_cut_after_any_step_is_gone_on_from(device: Context, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = runner.step(name)
+    make = module.make
+
+    def cut(ctx: Context) -> None:
+        make(ctx)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, 'make', cut)
+        try:
+            for phase in runner.PHASES:
+                runner.run(device, phase)
+        except KeyboardInterrupt:
+            pass
+    for phase in runner.PHASES:
+        again = Context(device.root)
+        assert runner.run(again, phase) == 0, status.current(device)
+    assert status.current(device)['state'] == 'ready'
+
+
+def test_status_for_people_and_programs(device: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.run(device, 'first-boot')
+    capsys.readouterr()
+    code, text = service.answer(device, 'status')
+    found = json.loads(text)
+    assert (code, found['hostname'], found['unlock'], found['data']) == (0, 'gate-north', 'card', 'not made')
+    assert 'Recovery: unproven' in cli.readable(text)
+
+
+def test_the_bundle_is_proven_by_its_code(device: Context, admin_key: Path) -> None:
+    for phase in runner.PHASES:
+        runner.run(device, phase)
+    code = json.loads(decrypt(device, admin_key))['proof_code']
+    assert cli.prove(device, 'ffffffff' if code != 'ffffffff' else '0') == 1
+    assert service.facts(device)['recovery'] == 'unproven'
+    assert cli.prove(device, code) == 0
+    assert service.facts(device)['recovery'] == 'proven'
+
+
+@pytest.mark.parametrize('verb', ['audit', 'first-boot', 'backup create', 'prove', '', 'status; id'])
+def test_the_service_answers_nothing_else(ctx: Context, verb: str) -> None:
+    code, text = service.answer(ctx, verb)
+    assert code == 2
+    assert 'the service answers' in text
+
+
+@pytest.mark.parametrize('line', [b'', b'null\n', b'[]\n', b'{"verb"\n', b'\xff\n', b'{"verb": 1}\n'])
+def test_the_service_survives_any_question(
+    ctx: Context, line: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import io
+
+    monkeypatch.setattr(sys, 'stdin', io.TextIOWrapper(io.BytesIO(line)))
+    assert service.serve(ctx) == 0
+    assert json.loads(capsys.readouterr().out)['exit'] == 2
+
+
+def test_a_passphrase_has_bounds(ctx: Context) -> None:
+    write(ctx.state / 'site.yaml', (ctx.boot / 'site.yaml').read_text().replace('method: card', 'method: passphrase'))
+    for wrong in ('short', 'x' * 513):
+        code, text = service.answer(ctx, 'unlock', wrong)
+        assert (code, '12 to 512' in text) == (1, True)
+    assert not (ctx.run_folder / 'passphrase').exists()
+
+
+def question(**changes: Any) -> dict[str, Any]:
+    """A check that passes."""
+    return {'id': 'x/y', 'title': 'It holds', 'guide': [5], 'run': ['echo', 'one\ntwo'], 'exit': 0, **changes}
+
+
+@pytest.mark.parametrize(
+    ('changes', 'outcome'),
+    [
+        ({}, 'pass'),
+        ({'matches': ['(?m)^two$']}, 'pass'),
+        ({'matches': ['^two$']}, 'fail'),
+        ({'lacks': ['three']}, 'pass'),
+        ({'lacks': ['one']}, 'fail'),
+        ({'exit': 1}, 'fail'),
+        ({'run': ['false'], 'exit': 1}, 'pass'),
+        ({'run': ['no-such-program']}, 'fail'),
+        ({'run': ['sh', '-c', 'echo seen >&2'], 'matches': ['seen']}, 'pass'),
+    ],
+)
+def test_answers_of_the_audit(changes: dict[str, Any], outcome: str) -> None:
+    result = audit.answer(question(**changes))
+    assert result['outcome'] == outcome
+    assert result['evidence']
+    assert ('expected' in result) == (outcome == 'fail')
+
+
+def test_questions_about_data_wait_until_it_is_open(ctx: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    questions = [question(id='a/always'), question(id='a/open', when='data-open', exit=9)]
+    ctx.at('/usr/share/amslpr').mkdir(parents=True)
+    ctx.at('/usr/share/amslpr/checks.json').write_text(json.dumps(questions))
+    assert audit.main(True, ctx) == 0
+    assert [one['id'] for one in json.loads(capsys.readouterr().out)] == ['a/always']
