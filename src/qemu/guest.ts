@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -171,7 +171,8 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       return contents.get(path);
     });
   async function waitForSsh(seconds: number): Promise<void> {
-    if (await waitForSshBanner(ports.ssh, seconds, () => over || options.signal?.aborted === true)) return;
+    const given = (): boolean => over || options.signal?.aborted === true;
+    if (await waitForSshBanner(ports.ssh, seconds, given, () => sshAnnouncements(consoleLog))) return;
     options.signal?.throwIfAborted();
     if (over) await ended;
     throw new StepError({
@@ -209,6 +210,12 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** How often the console told that an SSH server was started. */
+async function sshAnnouncements(consoleLog: string): Promise<number> {
+  const text = await readFile(consoleLog, 'latin1').catch(() => '');
+  return text.match(/Started [^\n]*(?:ssh\.service|Secure Shell server)/g)?.length ?? 0;
 }
 
 async function lastWords(consoleLog: string, status: Buffer | undefined): Promise<string> {

@@ -38,13 +38,33 @@ export function banner(port: number, seconds: number): Promise<string | undefine
   });
 }
 
-/** Waits for an SSH server's greeting. `given` says when to give up early. @returns whether it came */
-export async function waitForSshBanner(port: number, seconds: number, given: () => boolean): Promise<boolean> {
+/**
+ * The firewall shuts out whoever opens six connections in thirty seconds, and QEMU's network repeats each one that a busy
+ * guest does not answer at once: only what is asked this seldom cannot lock itself out.
+ */
+const PAUSE = 40;
+
+/**
+ * Waits for an SSH server's greeting. `given` says when to give up early; `announced` how often the console said that the
+ * server starts: each time is worth a try at once. @returns whether the greeting came
+ */
+export async function waitForSshBanner(
+  port: number,
+  seconds: number,
+  given: () => boolean,
+  announced: () => Promise<number>,
+): Promise<boolean> {
   const deadline = Date.now() + seconds * 1000;
+  let tried = 0;
+  let next = Date.now() + PAUSE * 1000;
   while (Date.now() < deadline && !given()) {
-    if ((await banner(port, 5))?.startsWith('SSH-2.0-')) return true;
-    // The firewall shuts out whoever opens six connections in thirty seconds, and each further one makes it longer.
-    await sleep(8000);
+    const times = await announced();
+    if (times > tried || Date.now() > next) {
+      tried = times;
+      if ((await banner(port, 20))?.startsWith('SSH-2.0-')) return true;
+      next = Date.now() + PAUSE * 1000;
+    }
+    await sleep(1000);
   }
   return false;
 }

@@ -112,10 +112,11 @@ export async function wholeCard(tools: BootTools, overlay: Overlay, out: string)
   await hostRunner.run([...tools.qemuImg, 'convert', '-f', 'qcow2', '-O', 'raw', overlay.path, out]);
 }
 
-/** Last lines of a console log without control sequences. */
+/** Last lines of a console log, without control sequences and without the lines that systemd draws while it waits. */
 export async function lastLines(file: string, count: number): Promise<string> {
-  const text = await readFile(file, 'latin1').catch(() => '');
+  const text = await readFile(file, 'utf8').catch(() => '');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the sequences to take out
-  const plain = text.replace(/\u001b\[[0-9;?]*[A-Za-z]|\u001bc|[\u0000-\u0008\u000b-\u001f]/g, '');
-  return plain.trimEnd().split('\n').slice(-count).join('\n');
+  const plain = text.replace(/\u001b\[[0-9;?]*[A-Za-z]|\u001b[A-Za-z]|[\u0000-\u0008\u000b-\u001f]/g, '');
+  const lines = plain.split('\n').filter((line) => line.trim() !== '' && !/^\[[ *]{6}\] /.test(line));
+  return lines.slice(-count).join('\n');
 }
