@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -13,13 +13,23 @@ import type { LockedPackage } from './lock.ts';
 
 const PARALLEL = 6;
 const TRIES = 3;
+const TELL_EVERY_MS = 200;
 
 /** Where a package file is, or will be, in the cache. */
 export const packageFile = (cache: Cache, { sha256 }: LockedPackage): string => join(cache.packages, `${sha256}.deb`);
 
+interface Job {
+  readonly cache: Cache;
+  readonly mirrors: Mirrors;
+  readonly signal: AbortSignal | undefined;
+  /** Told how many bytes have come. */
+  readonly count: (bytes: number) => void;
+}
+
 /**
  * Fetches what the cache lacks, several at once, and checks size and SHA-256 of each; a file appears in the cache only
- * when it is right. Without anything to fetch the network is not touched, and `mirrors` not asked for.
+ * when it is right, and what an interrupted download left is gone on with. Without anything to fetch the network is not
+ * touched, and `mirrors` not asked for.
  * @throws StepError naming every package that could not be had.
  */
 export async function download(
@@ -32,50 +42,69 @@ export async function download(
   const wanted = new Map(packages.map((one) => [one.sha256, one]));
   const queue = [...wanted.values()].filter((one) => !existsSync(packageFile(cache, one)));
   if (queue.length === 0) return;
-  const places = await mirrors();
   const total = queue.reduce((sum, one) => sum + one.size, 0);
-  const problems: Problem[] = [];
   let done = 0;
+  let told = 0;
+  const tell = (): void =>
+    log({ kind: 'progress', step: 'download', done: Math.min(done, total), total, unit: 'bytes' });
+  const job: Job = {
+    cache,
+    mirrors: await mirrors(),
+    signal,
+    count: (bytes) => {
+      done += bytes;
+      if (Date.now() - told < TELL_EVERY_MS) return;
+      told = Date.now();
+      tell();
+    },
+  };
+  await adoptLeftovers(cache);
+  const problems: Problem[] = [];
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       signal?.throwIfAborted();
-      const problem = await fetchPackage(cache, next, places, signal);
+      const problem = await fetchPackage(job, next);
       if (problem !== undefined) problems.push(problem);
-      done += next.size;
-      log({ kind: 'progress', step: 'download', done, total, unit: 'bytes' });
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));
+  tell();
   if (problems.length > 0) throw new StepError(problems);
 }
 
-async function fetchPackage(
-  cache: Cache,
-  one: LockedPackage,
-  mirrors: Mirrors,
-  signal: AbortSignal | undefined,
-): Promise<Problem | undefined> {
-  const target = packageFile(cache, one);
-  const partial = `${target}.${process.pid}.partial`;
-  const url = `${mirrors[one.archive]}/${one.path.split('/').map(encodeURIComponent).join('/')}`;
+const partialFile = (cache: Cache, one: LockedPackage): string => `${packageFile(cache, one)}.${process.pid}.partial`;
+
+/** Takes over what processes that are gone had begun to fetch. */
+async function adoptLeftovers(cache: Cache): Promise<void> {
+  for (const name of await readdir(cache.packages)) {
+    const [, file, pid] = /^(.*\.deb)\.(\d+)\.partial$/.exec(name) ?? [];
+    if (file === undefined || pid === String(process.pid) || existsSync(`/proc/${pid}`)) continue;
+    await rename(join(cache.packages, name), join(cache.packages, `${file}.${process.pid}.partial`)).catch(
+      () => undefined,
+    );
+  }
+}
+
+async function fetchPackage(job: Job, one: LockedPackage): Promise<Problem | undefined> {
+  const partial = partialFile(job.cache, one);
   let reason = '';
   for (let attempt = 1; attempt <= TRIES; attempt += 1) {
     try {
-      const found = await fetchTo(url, one.path, mirrors[one.archive], partial, signal);
+      const found = await fetchTo(job, one, partial);
       if (found.sha256 === one.sha256 && found.size === one.size) {
-        await rename(partial, target);
+        await rename(partial, packageFile(job.cache, one));
         return undefined;
       }
       reason = `the mirror has other content: ${found.size} bytes with SHA-256 ${found.sha256}`;
-    } catch (error) {
-      signal?.throwIfAborted();
-      reason =
-        error instanceof Error ? String((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-      if (/ENOSPC/.test(reason)) break;
-    } finally {
       await rm(partial, { force: true });
+    } catch (error) {
+      job.signal?.throwIfAborted();
+      const cause = error instanceof Error ? (error.cause as Error | undefined) : undefined;
+      reason = error instanceof Error ? String(cause?.message ?? error.message) : String(error);
+      if (/ENOSPC/.test(reason)) break;
     }
   }
+  await rm(partial, { force: true });
   return {
     message: `${one.name} ${one.version} (${one.architecture}) could not be fetched: ${reason}`,
     hint: /ENOSPC/.test(reason)
@@ -84,32 +113,47 @@ async function fetchPackage(
   };
 }
 
-async function fetchTo(
-  url: string,
-  path: string,
-  mirror: string,
-  file: string,
-  signal: AbortSignal | undefined,
-): Promise<{ sha256: string; size: number }> {
+/** Fetches into `file`, from where an earlier attempt stopped if the server can; the digest is of the whole. */
+async function fetchTo(job: Job, one: LockedPackage, file: string): Promise<{ sha256: string; size: number }> {
+  const { signal, count } = job;
+  const mirror = job.mirrors[one.archive];
   const hash = createHash('sha256');
-  let size = 0;
+  const before = (await stat(file).catch(() => undefined))?.size ?? 0;
+  const from = before < one.size ? before : 0;
+  const { source, start } = await openSource(mirror, one, from, signal);
+  let size = start;
+  if (start > 0) for await (const chunk of createReadStream(file, { end: start - 1 })) hash.update(chunk as Buffer);
+  count(start);
   const measure = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       hash.update(chunk);
       size += chunk.length;
+      count(chunk.length);
       next(null, chunk);
     },
   });
-  const local = /^(?:file|copy):(?:\/\/)?(\/.*)$/.exec(mirror);
-  const options = signal === undefined ? {} : { signal };
-  let source: Readable;
-  if (local !== null) source = createReadStream(join(local[1] ?? '', path));
-  else {
-    const response = await fetch(url, options);
-    if (!response.ok || response.body === null)
-      throw new Error(`the server answers ${response.status} ${response.statusText}`);
-    source = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
-  }
-  await pipeline(source, measure, createWriteStream(file), options);
+  const target = createWriteStream(file, start > 0 ? { flags: 'r+', start } : {});
+  await pipeline(source, measure, target, signal === undefined ? {} : { signal });
   return { sha256: hash.digest('hex'), size };
+}
+
+/** The package's bytes from `start` on, which is `from` or 0. */
+async function openSource(
+  mirror: string,
+  one: LockedPackage,
+  from: number,
+  signal: AbortSignal | undefined,
+): Promise<{ source: Readable; start: number }> {
+  const local = /^(?:file|copy):(?:\/\/)?(\/.*)$/.exec(mirror);
+  if (local !== null) return { source: createReadStream(join(local[1] ?? '', one.path)), start: 0 };
+  const url = `${mirror}/${one.path.split('/').map(encodeURIComponent).join('/')}`;
+  const response = await fetch(url, {
+    headers: from > 0 ? { range: `bytes=${from}-` } : {},
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (!response.ok || response.body === null) {
+    throw new Error(`the server answers ${response.status} ${response.statusText}`);
+  }
+  const source = Readable.fromWeb(response.body as ReadableStream<Uint8Array>);
+  return { source, start: response.status === 206 ? from : 0 };
 }
