@@ -1,16 +1,16 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hostRunner } from '../../../src/host/runner.ts';
 import { findBootPartition, readBootFiles } from '../../../src/site/boot-partition.ts';
 import { personalize } from '../../../src/site/personalize.ts';
 import { validateSiteText } from '../../../src/site/validate.ts';
 
 const SITE = fileURLToPath(new URL('../../../config/sites/example.yaml', import.meta.url));
 const START = 2048;
-const PATH = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, MTOOLSRC: '/dev/null' };
+const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, MTOOLSRC: '/dev/null' };
 const MARKERS = ['STATUS.TXT', 'report.json', 'bundle.0', 'bundle.1'];
 
 let folder: string;
@@ -18,17 +18,15 @@ let image: string;
 let out: string;
 
 /** A card with a FAT partition that has the named files, and a second partition. */
-function makeImage(files: readonly string[]): void {
+async function makeImage(files: readonly string[]): Promise<void> {
   writeFileSync(image, '');
   truncateSync(image, 64 * 1024 * 1024);
-  const table = `label: dos\nstart=${START},size=81920,type=c\nstart=86016,type=83\n`;
-  execFileSync('sfdisk', ['-q', image], { input: table, env: PATH });
-  execFileSync('mkfs.vfat', ['-F', '32', '-s', '1', '--offset', String(START), image, '40960'], { env: PATH });
+  const input = `label: dos\nstart=${START},size=81920,type=c\nstart=86016,type=83\n`;
+  await hostRunner.run(['sfdisk', '-q', image], { input, env });
+  await hostRunner.run(['mkfs.vfat', '-F', '32', '-s', '1', '--offset', String(START), image, '40960'], { env });
   for (const name of files) {
-    execFileSync('mcopy', ['-i', `${image}@@${START * 512}`, '-', `::${name}`], {
-      input: '\n'.repeat(4096),
-      env: PATH,
-    });
+    const place = ['-i', `${image}@@${START * 512}`, '-', `::${name}`];
+    await hostRunner.run(['mcopy', ...place], { input: '\n'.repeat(4096), env });
   }
 }
 
@@ -46,7 +44,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('personalize', () => {
   it('writes the canonical site with a token that only the operator has', async () => {
-    makeImage(MARKERS);
+    await makeImage(MARKERS);
     const before = readFileSync(image);
     const { enrolment } = await personalize(image, SITE, out);
     const text = (await stamped(out)) ?? '';
@@ -60,7 +58,7 @@ describe('personalize', () => {
   });
 
   it('gives each copy a token of its own', async () => {
-    makeImage(MARKERS);
+    await makeImage(MARKERS);
     const tokens = new Set<string>();
     for (const name of ['a.img', 'b.img']) {
       const { enrolment } = await personalize(image, SITE, join(folder, name));
@@ -70,14 +68,14 @@ describe('personalize', () => {
   });
 
   it('takes a compressed image', async () => {
-    makeImage(MARKERS);
-    execFileSync('zstd', ['-q', image]);
+    await makeImage(MARKERS);
+    await hostRunner.run(['zstd', '-q', image]);
     await personalize(`${image}.zst`, SITE, out);
     expect(await stamped(out)).toContain('example-site');
   });
 
   it('changes nothing but the boot partition', async () => {
-    makeImage(MARKERS);
+    await makeImage(MARKERS);
     await personalize(image, SITE, out);
     const [a, b] = [readFileSync(image), readFileSync(out)];
     expect(a.subarray(0, START * 512).equals(b.subarray(0, START * 512))).toBe(true);
@@ -87,23 +85,23 @@ describe('personalize', () => {
   it.each([
     ['an image that could not report', () => makeImage(MARKERS.slice(1)), /lacks STATUS\.TXT/],
     ['an image that carries a site', () => makeImage([...MARKERS, 'site.yml']), /carries a site already/],
-    ['a file that is no card', () => writeFileSync(image, 'x'.repeat(4096)), /is no image of a card/],
-    ['an image that is not there', () => undefined, /no such image/],
-    ['an output that is there', () => [makeImage(MARKERS), writeFileSync(out, 'mine')], /is there already/],
+    ['a file that is no card', async () => writeFileSync(image, 'x'.repeat(4096)), /is no image of a card/],
+    ['an image that is not there', async () => undefined, /no such image/],
+    ['an output that is there', () => makeImage(MARKERS).then(() => writeFileSync(out, 'mine')), /is there already/],
   ])('refuses %s and leaves nothing behind', async (_, prepare, reason) => {
-    prepare();
+    await prepare();
     const before = readdirSync(folder).sort();
     await expect(personalize(image, SITE, out)).rejects.toThrow(reason);
     expect(readdirSync(folder).sort()).toEqual(before);
   });
 
   it('names the image that was given, not its copy', async () => {
-    makeImage([]);
+    await makeImage([]);
     await expect(personalize(image, SITE, out)).rejects.toThrow(`${image} takes no site file`);
   });
 
   it('refuses a bad site file before it copies anything', async () => {
-    makeImage(MARKERS);
+    await makeImage(MARKERS);
     const bad = join(folder, 'bad.yaml');
     writeFileSync(bad, 'format: 1\n...\n');
     await expect(personalize(image, bad, out)).rejects.toThrow(/is missing/);
@@ -111,7 +109,7 @@ describe('personalize', () => {
   });
 
   it('leaves nothing when it is interrupted', async () => {
-    makeImage(MARKERS);
+    await makeImage(MARKERS);
     await expect(personalize(image, SITE, out, { signal: AbortSignal.abort() })).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(['card.img']);
   });
