@@ -7,7 +7,7 @@ import { parse } from 'smol-toml';
 
 // Usage: check-python.ts [--fix]
 // Lints and formats (ruff), checks types (pyright) and tests (pytest) the project's Python. With --fix, it formats the
-// files and applies ruff's fixes instead. Needs the Debian packages python3-pytest, python3-flask, python3-cryptography,
+// files and applies ruff's fixes instead. Tests marked `slow` run with all others by: npm run test:python. Needs the Debian packages python3-pytest, python3-flask, python3-cryptography,
 // age and openssh-client.
 const root = join(import.meta.dirname, '..');
 /** The system's: Flask and pytest come from the distribution, as on the device. */
@@ -64,10 +64,10 @@ let failed = problems.length > 0;
 
 if (!fix) {
   const options = { cwd: root, preferLocal: true, reject: false, all: true } as const;
-  const env = { PYTHONPATH: 'device', PYTHONDONTWRITEBYTECODE: '1' };
+  const env = { PYTHONDONTWRITEBYTECODE: '1' };
   const runs = await Promise.all([
     execa('pyright', ['--pythonpath', python], options),
-    execa({ ...options, env })`${python} -m pytest -q -p no:cacheprovider test/python device/tests`,
+    execa({ ...options, env })`${python} -m pytest -q -m ${'not slow'}`,
   ]);
   for (const run of runs) {
     process.stdout.write(`${run.all}\n`);

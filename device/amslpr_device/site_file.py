@@ -173,6 +173,8 @@ class _Judge:
 
     def node(self, node: Node, wanted: Value | Items | Fields, path: str) -> Any:
         """The value of a node, or None after a problem."""
+        if isinstance(node, Scalar) and node.broken:
+            return [] if isinstance(wanted, Items) else None
         if isinstance(wanted, Fields):
             if isinstance(node, Mapping):
                 return self.fields(node, wanted, path)

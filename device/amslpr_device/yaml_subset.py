@@ -50,12 +50,13 @@ class Problem:
 
 @dataclass
 class Scalar:
-    """Text and where it stands."""
+    """Text and where it stands; `broken` when its own problem is told already."""
 
     text: str
     line: int
     column: int
     quoted: bool = False
+    broken: bool = False
 
 
 @dataclass
@@ -284,13 +285,14 @@ class _Reader:
         if content[0] == "'":
             return self.single(content, number, column)
         text = content.partition(' #')[0].rstrip(' ')
+        known = len(self.problems)
         if text[0] in STARTERS:
             self.say(number, column, f'{STARTERS[text[0]]} is not part of a site file', 'put text in quotes')
         elif ': ' in text or text.endswith(':'):
             self.say(number, column, 'a colon inside plain text', 'put the text in quotes')
         elif text == '-' or text.startswith('- '):
             self.say(number, column, 'a list entry where text belongs', 'put the text in quotes')
-        return Scalar(text, number, column)
+        return Scalar(text, number, column, broken=len(self.problems) > known)
 
     def behind(self, rest: str, number: int, column: int) -> None:
         """Only a comment may follow a closing quote."""
@@ -304,13 +306,14 @@ class _Reader:
         match = re.match(r"'((?:[^']|'')*)'", content)
         if match is None:
             self.say(number, column, 'the quote is not closed on its line', "end the text with '")
-            return Scalar('', number, column, quoted=True)
+            return Scalar('', number, column, quoted=True, broken=True)
         self.behind(content[match.end() :], number, column + match.end())
         return Scalar(match[1].replace("''", "'"), number, column, quoted=True)
 
     def double(self, content: str, number: int, column: int) -> Scalar:
         """ "text" with the escapes of ESCAPES and \\uXXXX."""
         out: list[str] = []
+        known = len(self.problems)
         at = 1
         while at < len(content) and content[at] != '"':
             if content[at] != '\\':
@@ -332,4 +335,4 @@ class _Reader:
             self.say(number, column, 'the quote is not closed on its line', 'end the text with "')
         else:
             self.behind(content[at + 1 :], number, column + at + 1)
-        return Scalar(''.join(out), number, column, quoted=True)
+        return Scalar(''.join(out), number, column, quoted=True, broken=len(self.problems) > known)
