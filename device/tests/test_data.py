@@ -17,6 +17,12 @@ from amslpr_device.passwords import for_people
 from amslpr_device.steps import data, partitions
 
 GIBIBYTE = 1 << 30
+
+
+def start_of(path: Path) -> bytes:
+    """The first 32 MiB of a card or container: tables and headers. The rest is gigabytes of nothing."""
+    with path.open('rb') as file:
+        return file.read(32 << 20)
 RECORD = 'data.json'
 
 
@@ -101,7 +107,7 @@ def test_partitions_grow_and_a_cut_after_the_plan_goes_on(
     monkeypatch.setattr(partitions, 'tell_kernel', kernel)
     partitions.make(ctx)
     assert partitions.product_ok(ctx)
-    assert card.path.read_bytes()[440:444] == b'\x12\x34\x56\x78'
+    assert start_of(card.path)[440:444] == b'\x12\x34\x56\x78'
     assert sorted(read_table(card)) == [1, 2, 4]
     shown = subprocess.run(['sfdisk', '--json', str(card.path)], capture_output=True, check=True).stdout
     assert len(json.loads(shown)['partitiontable']['partitions']) == 3
@@ -180,10 +186,10 @@ def test_a_foreign_container_is_never_touched(ctx: Context, container: Path) -> 
         '1000',
     ]
     subprocess.run([*format_new, '--key-file', '-', str(container)], input=b'theirs', check=True)
-    before = container.read_bytes()
+    before = start_of(container)
     with pytest.raises(Waiting, match='of an earlier device'):
         data.make(ctx)
-    assert container.read_bytes() == before
+    assert start_of(container) == before
     assert not ctx.remember(RECORD)
     ctx.site['data'] = {'existing': 'erase'}
     data.make(ctx)
