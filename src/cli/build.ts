@@ -8,6 +8,7 @@ interface Flags {
   readonly output: string;
   readonly release?: true;
   readonly dispatch: boolean;
+  readonly fresh?: true;
   readonly keyring?: string;
 }
 
@@ -19,10 +20,11 @@ export const buildVerb: Verb = (run, tool) =>
     .option('-o, --output <folder>', 'where everything is written', 'out')
     .option('--release', 'compress with xz too')
     .option('--no-dispatch', "emulate every program of the image, and run none by the toolbox's native copy")
+    .option('--fresh', 'make everything anew but packages and toolbox')
     .option('--keyring <file>', "keys that sign the archive's indexes (default: Debian's)")
     .addHelpText('after', '\nExample:\n  amslpr-image build config/amslpr.yaml -o out')
     .action(
-      run(async (file: string, { output, release, dispatch, keyring }: Flags) => {
+      run(async (file: string, { output, release, dispatch, fresh, keyring }: Flags) => {
         const plan = loadPlan(file, tool);
         const { build } = await import('../engine/build.ts');
         const options = {
@@ -32,6 +34,7 @@ export const buildVerb: Verb = (run, tool) =>
           signal: tool.signal,
           release: release === true,
           noDispatch: !dispatch,
+          fresh: fresh === true,
           ...(keyring === undefined ? {} : { keyring }),
         };
         const { image, sha256, files, failedChecks } = await build(plan, options, tool.log);

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import { auditImage, jsonReport, junitReport, textReport } from '../audit/report.ts';
 import { toolboxTools } from '../audit/tools.ts';
 import { UserError } from '../core/errors.ts';
@@ -31,6 +32,8 @@ export interface BuildOptions extends LockOptions {
   readonly release?: boolean;
   /** Emulate every program of the image. */
   readonly noDispatch?: boolean;
+  /** Use no cached layer, and keep none: everything but packages and toolbox is made anew. */
+  readonly fresh?: boolean;
 }
 
 export interface BuildResult extends Delivered {
@@ -53,7 +56,7 @@ export async function build(plan: Plan, options: BuildOptions, tell: Log): Promi
   try {
     const lock = await step('lock', () => openLock(plan, options, kept.log));
     const context = await step('toolbox', () => openContext(plan, lock, options, kept.log));
-    const layers = await buildLayers(context, step);
+    const layers = await buildLayers(context, step, options.fresh === true ? randomUUID() : undefined);
     const folder = await newFolder(cache, 'image');
     try {
       const image = await step('image', () => writeImage(context, layers, folder));
@@ -74,7 +77,8 @@ export async function build(plan: Plan, options: BuildOptions, tell: Log): Promi
       await kept.drop();
       return { ...delivered, failedChecks: report.failed };
     } finally {
-      await removeTree(cache, context.namespace, folder);
+      const layerFolders = options.fresh === true ? layers.map(({ fs }) => dirname(fs)) : [];
+      for (const path of [folder, ...layerFolders]) await removeTree(cache, context.namespace, path);
     }
   } catch (error) {
     if (options.signal?.aborted !== true) tell({ kind: 'notice', text: `The log of this build: ${kept.file}` });

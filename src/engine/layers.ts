@@ -12,12 +12,16 @@ const STEPS_VERSION = '2';
 
 /**
  * The image's root as three layers. Each is made of the one below it and of inputs that are named here; a change of an
- * overlay file repeats the last one only, unless the initramfs reads the file.
+ * overlay file repeats the last one only, unless the initramfs reads the file. With `fresh`, which is another text each time, no layer of an earlier build fits.
  */
-export async function buildLayers(context: BuildContext, step: Step): Promise<Layer[]> {
+export async function buildLayers(context: BuildContext, step: Step, fresh?: string): Promise<Layer[]> {
   const { plan, lock, epoch, arm64 } = context;
+  const always = {
+    'the build steps': STEPS_VERSION,
+    ...(fresh === undefined ? {} : { 'a build from nothing': fresh }),
+  };
   const open = (name: string, inputs: Readonly<Record<string, string>>, make: (upper: string) => Promise<void>) =>
-    step(name, () => openLayer(context, name, { 'the build steps': STEPS_VERSION, ...inputs }, make));
+    step(name, () => openLayer(context, name, { ...always, ...inputs }, make));
   const packages = await open(
     'packages',
     {
