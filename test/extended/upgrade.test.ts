@@ -93,7 +93,12 @@ describe('an upgrade of the booted image from a local archive', () => {
     let state = '';
     while (!/SubState=(exited|failed)/.test(state) && Date.now() < deadline) {
       await sleep(10_000);
-      state = await shell(`systemctl show -p SubState,ExecMainStatus ${UNIT}`);
+      state = await shell(`systemctl show -p SubState,ExecMainStatus ${UNIT}`).catch(async () => {
+        // The connection may have ended with what was upgraded; the unit goes on, and tells when we are back.
+        await device.ssh.close();
+        device = await card.login();
+        return '';
+      });
     }
     const log = await shell('cat /var/log/unattended-upgrades/*.log');
     expect(state, log).toMatch(/SubState=exited/);
