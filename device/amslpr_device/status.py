@@ -33,20 +33,17 @@ class Status:
 def tell(ctx: Context, status: Status) -> None:
     """Says it everywhere. That one of the places fails never stops the boot."""
     ctx.run_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    before = current(ctx)
     write(ctx.run_folder / 'status.json', json.dumps(asdict(status)) + '\n', 0o644)
     for line in lines(ctx, status):
         print(f'amslpr: {line}', flush=True)
     led(ctx, status.state)
-    if status.state != 'working' or before.get('state') in (None, 'working'):
+    if status.state != 'working':
         with contextlib.suppress(StepError):
             note(ctx, status)
 
 
 def note(ctx: Context, status: Status) -> None:
     """STATUS.TXT on the boot partition, for somebody who reads the card in another computer."""
-    if status.state == 'working':
-        return
     put(ctx, 'STATUS.TXT', ('\n'.join(['AMSLPR device', '', *lines(ctx, status)]) + '\n').encode()[:4000])
 
 
