@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from amslpr_device import bundle, files
+from amslpr_device import bundle, files, luks
 from amslpr_device.context import Context
-from amslpr_device.disk import Card
+from amslpr_device.disk import SECTOR, Card
 from amslpr_device.site_file import validate
+from amslpr_device.steps import data, partitions, tls
 
+GIBIBYTE = 1 << 30
 SITE = """format: 1
 name: Gate North
 hostname: gate-north
@@ -100,3 +103,69 @@ def decrypt(ctx: Context, key: Path) -> str:
     return subprocess.run(
         ['age', '-d', '-i', str(key)], input=found[1], capture_output=True, check=True
     ).stdout.decode()
+
+
+def tree(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with its time and content; not the whole card, which is huge and a hole."""
+    found = [path for path in root.rglob('*') if path.is_file() and path.name != 'card']
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+@pytest.fixture
+def accounts(ctx: Context) -> Context:
+    """Account files with root and the groups of the image."""
+    ctx.at('/etc/passwd').write_text('root:x:0:0:root:/root:/bin/bash\n')
+    ctx.at('/etc/shadow').write_text('root:*:20000:0:99999:7:::\n')
+    ctx.at('/etc/group').write_text('root:x:0:\nsudo:x:27:\nadm:x:4:\namslpr-admins:x:960:\n')
+    ctx.at('/etc/gshadow').write_text('root:*::\nsudo:*::\nadm:*::\namslpr-admins:!::\n')
+    ctx.at('/etc/login.defs').write_text('UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n')
+    return ctx
+
+
+@pytest.fixture
+def web(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A device with open data and two addresses."""
+    ctx.at('/etc/amslpr/ssl').mkdir(parents=True)
+    ctx.at('/etc/amslpr/secrets').mkdir(parents=True)
+    ctx.at('/var/lib/amslpr').mkdir(parents=True)
+    monkeypatch.setattr(tls, 'addresses', lambda ctx: ['192.0.2.7', '2001:db8::7'])
+    return ctx
+
+
+@pytest.fixture
+def card(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> FileCard:
+    """A card of 4 GiB with boot and root, as the image lays it out."""
+    disk = FileCard(ctx.root / 'card')
+    table = bytearray(SECTOR)
+    entries = ((0x0C, 8192, 524288), (0x83, 532480, 2 * GIBIBYTE // SECTOR))
+    for number, (kind, start, sectors) in enumerate(entries):
+        struct.pack_into(
+            '<B3sB3sII', table, 446 + 16 * number, 0, b'\xfe\xff\xff', kind, b'\xfe\xff\xff', start, sectors
+        )
+    table[440:444] = b'\x12\x34\x56\x78'
+    table[510:] = b'\x55\xaa'
+    disk.path.write_bytes(table)
+    with disk.path.open('r+b') as file:
+        file.truncate(4 * GIBIBYTE)
+    monkeypatch.setattr(partitions, 'find_card', lambda ctx: disk)
+    monkeypatch.setattr(data, 'find_card', lambda ctx: disk)
+    return disk
+
+
+@pytest.fixture
+def container(ctx: Context, card: FileCard, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Room for data, and the two programs that need a kernel replaced: they note what they were given."""
+    target = card.partition(4)
+    with target.open('wb') as file:
+        file.truncate(64 << 20)
+    monkeypatch.setattr(luks, 'open_container', lambda ctx, device, key: ctx.mapped.write_bytes(b'\0' * (16 << 20)))
+    run = Context.run
+
+    def without_kernel(self: Context, arguments: list[str], **options: object) -> bytes:
+        if arguments[:2] == ['cryptsetup', 'close']:
+            self.mapped.unlink()
+            return b''
+        return run(self, arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Context, 'run', without_kernel)
+    return target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import subprocess
 from pathlib import Path
 
@@ -23,46 +22,9 @@ def start_of(path: Path) -> bytes:
     """The first 32 MiB of a card or container: tables and headers. The rest is gigabytes of nothing."""
     with path.open('rb') as file:
         return file.read(32 << 20)
+
+
 RECORD = 'data.json'
-
-
-@pytest.fixture
-def card(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> FileCard:
-    """A card of 4 GiB with boot and root, as the image lays it out."""
-    disk = FileCard(ctx.root / 'card')
-    table = bytearray(SECTOR)
-    entries = ((0x0C, 8192, 524288), (0x83, 532480, 2 * GIBIBYTE // SECTOR))
-    for number, (kind, start, sectors) in enumerate(entries):
-        struct.pack_into(
-            '<B3sB3sII', table, 446 + 16 * number, 0, b'\xfe\xff\xff', kind, b'\xfe\xff\xff', start, sectors
-        )
-    table[440:444] = b'\x12\x34\x56\x78'
-    table[510:] = b'\x55\xaa'
-    disk.path.write_bytes(table)
-    with disk.path.open('r+b') as file:
-        file.truncate(4 * GIBIBYTE)
-    monkeypatch.setattr(partitions, 'find_card', lambda ctx: disk)
-    monkeypatch.setattr(data, 'find_card', lambda ctx: disk)
-    return disk
-
-
-@pytest.fixture
-def container(ctx: Context, card: FileCard, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Room for data, and the two programs that need a kernel replaced: they note what they were given."""
-    target = card.partition(4)
-    with target.open('wb') as file:
-        file.truncate(64 << 20)
-    monkeypatch.setattr(luks, 'open_container', lambda ctx, device, key: ctx.mapped.write_bytes(b'\0' * (16 << 20)))
-    run = Context.run
-
-    def without_kernel(self: Context, arguments: list[str], **options: object) -> bytes:
-        if arguments[:2] == ['cryptsetup', 'close']:
-            self.mapped.unlink()
-            return b''
-        return run(self, arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Context, 'run', without_kernel)
-    return target
 
 
 @pytest.mark.parametrize(

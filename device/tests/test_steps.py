@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN, site_text
+from conftest import TOKEN, site_text, tree
 
 from amslpr_device import files, runner, status
 from amslpr_device.context import Context, StepError, Waiting
@@ -27,12 +27,6 @@ from amslpr_device.steps import (
     site,
     tls,
 )
-
-
-def tree(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file with its time and content; not the whole card, which is huge and a hole."""
-    found = [path for path in root.rglob('*') if path.is_file() and path.name != 'card']
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
 
 
 @pytest.mark.parametrize('step', [identity, site, hostname, host_key, network, backup_recipients, clean_site_file])
@@ -192,17 +186,6 @@ def test_management_networks_limit_ssh_alone(ctx: Context) -> None:
     ]
 
 
-@pytest.fixture
-def accounts(ctx: Context) -> Context:
-    """Account files with root and the groups of the image."""
-    ctx.at('/etc/passwd').write_text('root:x:0:0:root:/root:/bin/bash\n')
-    ctx.at('/etc/shadow').write_text('root:*:20000:0:99999:7:::\n')
-    ctx.at('/etc/group').write_text('root:x:0:\nsudo:x:27:\nadm:x:4:\namslpr-admins:x:960:\n')
-    ctx.at('/etc/gshadow').write_text('root:*::\nsudo:*::\nadm:*::\namslpr-admins:!::\n')
-    ctx.at('/etc/login.defs').write_text('UID_MIN 1000\nUID_MAX 60000\nGID_MIN 1000\nGID_MAX 60000\n')
-    return ctx
-
-
 def test_administrators_are_made_and_mended(accounts: Context) -> None:
     ctx = accounts
     admins.make(ctx)
@@ -223,16 +206,6 @@ def test_administrators_are_made_and_mended(accounts: Context) -> None:
         assert not admins.product_ok(ctx)
         admins.make(ctx)
         assert admins.product_ok(ctx)
-
-
-@pytest.fixture
-def web(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """A device with open data and two addresses."""
-    ctx.at('/etc/amslpr/ssl').mkdir(parents=True)
-    ctx.at('/etc/amslpr/secrets').mkdir(parents=True)
-    ctx.at('/var/lib/amslpr').mkdir(parents=True)
-    monkeypatch.setattr(tls, 'addresses', lambda ctx: ['192.0.2.7', '2001:db8::7'])
-    return ctx
 
 
 def test_the_certificate_names_everything_and_is_good_now(web: Context) -> None:

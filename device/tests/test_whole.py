@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import decrypt
-from test_data import card, container  # noqa: F401
-from test_steps import accounts, tree, web  # noqa: F401
+from conftest import decrypt, tree
 
 from amslpr_device import audit, cli, runner, service, status
 from amslpr_device.context import Context
@@ -17,7 +15,7 @@ from amslpr_device.steps import data, data_open, machine_id, partitions
 
 
 @pytest.fixture
-def device(ctx: Context, accounts: Context, web: Context, container: Path, monkeypatch: pytest.MonkeyPatch) -> Context:  # noqa: F811
+def device(ctx: Context, accounts: Context, web: Context, container: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     """A device on which everything is real but the kernel's part: partitions, opening and mounting."""
     ctx.at('/etc/NetworkManager').mkdir(parents=True)
     monkeypatch.setattr(machine_id, 'make', lambda ctx: write(ctx.at('/etc/machine-id'), 'a' * 32 + '\n'))
