@@ -8,6 +8,8 @@ const KIB = 1024;
 const preallocated = (name: string, kib: number, start = '') =>
   text(`/boot/firmware/${name}`, start.padEnd(kib * KIB, '\n'));
 
+const programLink = { kind: 'symlink', target: '../sbin/amslpr-device' } as const;
+
 export const firstBoot = defineStage({
   name: 'first-boot',
   title: 'Make keys and accounts on the device itself',
@@ -33,6 +35,8 @@ export const firstBoot = defineStage({
           content: { kind: 'source', source: 'device/amslpr_device' },
         },
         overlay('/usr/sbin/amslpr-device', { mode: '0755' }),
+        // An administrator's own PATH has no sbin.
+        { path: '/usr/bin/amslpr-device', mode: '0777', owner: 'root:root', content: programLink },
         overlay('/etc/NetworkManager/conf.d/70-amslpr-first-boot.conf'),
         overlay('/etc/systemd/logind.conf.d/60-amslpr.conf'),
         // Would start log-in prompts on serial ports.

@@ -23,7 +23,7 @@ export interface CheckOptions {
 
 /** Seconds that each phase may take: emulation is slow, and raspi3b four times slower. */
 export const PATIENCE = {
-  virt: { ssh: 600, ready: 600 },
+  virt: { ssh: 900, ready: 900 },
   raspi3b: { ssh: 1800, ready: 1800 },
 } as const;
 

@@ -5,6 +5,9 @@ import { openBundle } from './bundle.ts';
 import type { Guest } from './guest.ts';
 import { openSsh, type Ssh, type SshTarget } from './ssh.ts';
 
+/** By its full path: an administrator's PATH over SSH has no sbin. */
+const PROGRAM = '/usr/sbin/amslpr-device';
+
 export interface DeviceStatus {
   /** working, waiting, failed or ready. */
   readonly state: string;
@@ -31,7 +34,7 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
   let known = password;
   const close = (): Promise<void> => ssh.close();
   async function status(): Promise<DeviceStatus> {
-    const { stdout } = await ssh.run(['amslpr-device', 'status', '--json'], { okCodes: [0, 1, 2, 3] });
+    const { stdout } = await ssh.run([PROGRAM, 'status', '--json'], { okCodes: [0, 1, 2, 3] });
     try {
       return { state: '', step: '', message: '', hint: '', ...JSON.parse(stdout) };
     } catch (cause) {
@@ -65,7 +68,7 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
     },
     sudo,
     async audit() {
-      const out = await sudo(['amslpr-device', 'audit', '--json'], { okCodes: [0, 1, 3], timeout: 900 });
+      const out = await sudo([PROGRAM, 'audit', '--json'], { okCodes: [0, 1, 3], timeout: 900 });
       return readResults(out);
     },
     [Symbol.asyncDispose]: close,
