@@ -18,7 +18,7 @@ export async function buildLayers(context: BuildContext, step: Step, fresh?: str
   const { plan, lock, epoch, arm64 } = context;
   const always = {
     'the build steps': STEPS_VERSION,
-    ...(fresh === undefined ? {} : { 'a build from nothing': fresh }),
+    ...(fresh === undefined ? {} : { 'the wish for a fresh build': fresh }),
   };
   const open = (name: string, inputs: Readonly<Record<string, string>>, make: (upper: string) => Promise<void>) =>
     step(name, () => openLayer(context, name, { ...always, ...inputs }, make));

@@ -107,8 +107,9 @@ export const hostRunner: Runner = {
     const code = result.exitCode ?? -1;
     if (result.cause instanceof UserError) throw result.cause;
     if (result.failed && !(options.okCodes ?? [0]).includes(code)) {
+      const full = /No space left on device/.test(`${stdout}${stderr}`);
       throw new StepError({
-        message: `${failureReason(result, options)}: ${shellQuote(options.shownAs ?? argv)}`,
+        message: `${full ? 'The disk is full' : failureReason(result, options)}: ${shellQuote(options.shownAs ?? argv)}`,
         hint: `${stdout}\n${stderr}`.trim().split('\n').slice(-TAIL_LINES).join('\n'),
       });
     }
