@@ -25,6 +25,8 @@ def answer(check: dict[str, Any]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             check['run'],
+            # Where it was started from may be a home that a check's account cannot enter.
+            cwd='/',
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
