@@ -62,18 +62,18 @@ export async function identities(device: Device): Promise<Record<string, string>
   const script = [
     'echo "host key $(cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub)"',
     'echo "machine id $(cat /etc/machine-id)"',
-    'echo "TLS key $(sha256sum < /etc/amslpr/ssl/key.pem)"',
+    'echo "TLS key $(sha256sum < /etc/amslpr/ssl/key.pem | cut -c1-64)"',
     'echo "container $(cryptsetup luksUUID /dev/disk/by-partuuid/*-04)"',
     'echo "volume key $(dmsetup table --showkeys amslpr-data | cut -d" " -f5)"',
     'echo "data file system $(blkid -o value -s UUID /dev/mapper/amslpr-data)"',
-    'echo "random seed $(sha256sum < /var/lib/systemd/random-seed)"',
-    'for file in $(find /etc/amslpr/secrets -type f); do echo "secret $file $(sha256sum < $file)"; done',
+    'echo "random seed $(sha256sum < /var/lib/systemd/random-seed | cut -c1-64)"',
+    'for file in $(find /etc/amslpr/secrets -type f); do echo "secret $file $(sha256sum < $file | cut -c1-64)"; done',
     'echo "sudo password $(getent shadow driver | cut -d: -f2)"',
   ].join('; ');
   const lines = (await device.sudo(['sh', '-c', script])).trim().split('\n');
   return Object.fromEntries(
     lines.map((line) => {
-      const [, name = '', value = ''] = /^(.*) (\S.*?)(?: +-)?$/.exec(line) ?? [];
+      const [, name = '', value = ''] = /^(.*) (\S+)$/.exec(line) ?? [];
       return [name, value];
     }),
   );
