@@ -17,10 +17,17 @@ export interface Names {
   readonly hasGroup: (gid: number) => boolean;
 }
 
-/** Names of ids from the image's own passwd and group; a number that has no name stays a number. */
+/**
+ * Names of ids from the image's own passwd and group; a number that has no name stays a number. Of two lines with one
+ * number the first counts, as for getpwuid(3).
+ */
 export function accountNames(tree: Tree): Names {
   const table = (path: string) =>
-    new Map(accountLines(tree, path).flatMap(([name, , id]) => (name && id ? [[Number(id), name] as const] : [])));
+    new Map(
+      accountLines(tree, path)
+        .toReversed()
+        .flatMap(([name, , id]) => (name && id ? [[Number(id), name] as const] : [])),
+    );
   const users = table('/etc/passwd');
   const groups = table('/etc/group');
   return {
