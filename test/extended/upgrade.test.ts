@@ -20,7 +20,7 @@ const lockFile = fileURLToPath(new URL('../../config/amslpr.lock.yaml', import.m
 const SOURCE = '/etc/apt/sources.list.d/upgrade-test.sources';
 const UNIT = 'upgrade-test.service';
 /** Seconds. */
-const UPGRADE_PATIENCE = 3600;
+const UPGRADE_PATIENCE = 5000;
 
 describe('an upgrade of the booted image from a local archive', () => {
   let place: Awaited<ReturnType<typeof scratch>>;
