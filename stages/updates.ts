@@ -65,8 +65,9 @@ export const updates = defineStage({
           matches: [
             /label=Debian-Security"/,
             /"origin=Raspberry Pi Foundation/,
-            new RegExp(`Automatic-Reboot "${automaticReboot}"`),
+            automaticReboot ? /Automatic-Reboot "(true|false)"/ : /Automatic-Reboot "false"/,
           ],
+          why: 'A device that only a person can unlock turns restarts off for itself, whatever the image says.',
         }),
         'own-minute': run('The device has its own reboot minute', 'cat /etc/apt/apt.conf.d/53amslpr-reboot-minute', {
           guide: [2],
