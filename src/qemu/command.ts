@@ -67,11 +67,20 @@ function virt({ boot, overlay, kvm }: CommandInput): string[] {
   ];
 }
 
+/** QEMU's model of the board's watchdog restarts the machine when it is armed: systemd gets another device to arm. */
+const NO_WATCHDOG = 'systemd.watchdog_device=/dev/null';
+
 function raspi({ boot, overlay }: CommandInput): string[] {
   return [
     ...['-M', 'raspi3b', '-m', '1G', '-dtb', boot.deviceTree ?? ''],
     // The first serial port belongs to Bluetooth on this board: the console is on the second.
-    ...['-serial', 'null', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyS1,115200')],
+    ...[
+      '-serial',
+      'null',
+      '-serial',
+      'chardev:serial',
+      ...withConsole(`${boot.cmdline} ${NO_WATCHDOG}`, 'ttyS1,115200'),
+    ],
     ...['-drive', `if=sd,format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net'],
   ];
 }
