@@ -54,6 +54,9 @@ export function qemuArguments(input: CommandInput): string[] {
   return [...raspi(input), ...common];
 }
 
+/** QEMU's name for the card. */
+export const DRIVE = 'card';
+
 /** Messages of the system go to the console that is named last. */
 const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} console=${name}`];
 
@@ -62,7 +65,12 @@ function virt({ boot, overlay, kvm }: CommandInput): string[] {
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
     ...['-smp', '2', '-m', '1024', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyAMA0,115200')],
-    ...['-drive', `if=none,id=card,format=qcow2,file=${overlay},discard=unmap`, '-device', 'virtio-blk-pci,drive=card'],
+    ...[
+      '-drive',
+      `if=none,id=${DRIVE},format=qcow2,file=${overlay},discard=unmap`,
+      '-device',
+      `virtio-blk-pci,drive=${DRIVE}`,
+    ],
     ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
   ];
 }
@@ -81,6 +89,6 @@ function raspi({ boot, overlay }: CommandInput): string[] {
       'chardev:serial',
       ...withConsole(`${boot.cmdline} ${NO_WATCHDOG}`, 'ttyS1,115200'),
     ],
-    ...['-drive', `if=sd,format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net'],
+    ...['-drive', `if=sd,id=${DRIVE},format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net'],
   ];
 }

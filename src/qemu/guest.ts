@@ -11,7 +11,7 @@ import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
 import { extractBootFiles } from './boot-files.ts';
-import { hostHasKvm, type Ports, qemuArguments } from './command.ts';
+import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
 import { freePorts, waitForSshBanner } from './network.ts';
 import { lastLines, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
@@ -124,7 +124,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       return result;
     });
     try {
-      current = { qemu, qmp: await openQmp(qmpPath, 20, () => gone) };
+      current = { qemu, qmp: await openQmp(qmpPath, DRIVE, 20, () => gone) };
     } catch (cause) {
       await qemu.stop();
       const { output: text } = await failure;
@@ -165,11 +165,14 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     await halt();
     await rm(folder, { recursive: true, force: true });
   };
-  const bootFile = (path: string): Promise<Buffer | undefined> =>
-    withBootPartition(tools, overlay, folder, async (raw) => {
+  const bootFile = async (path: string): Promise<Buffer | undefined> => {
+    // The guest's own syncs reach the file on virt; the emulated SD controller knows none.
+    await current?.qmp.flush();
+    return withBootPartition(tools, overlay, folder, async (raw) => {
       const { contents } = await readBootFiles(await findBootPartition(raw), (name) => name === path);
       return contents.get(path);
     });
+  };
   async function waitForSsh(seconds: number): Promise<void> {
     const given = (): boolean => over || options.signal?.aborted === true;
     if (await waitForSshBanner(ports.ssh, seconds, given, () => sshAnnouncements(consoleLog))) return;

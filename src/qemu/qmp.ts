@@ -1,48 +1,64 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StepError } from '../core/errors.ts';
 
 /** QEMU's control socket. */
 export interface Qmp {
-  /** Sends a command; its answer is not waited for, since ending commands may give none. */
-  send(command: string, args?: Readonly<Record<string, unknown>>): void;
+  /** Writes everything that the guest has written so far into the overlay's file. Resolves also when QEMU has ended. */
+  flush(): Promise<void>;
   /** Why the machine was shut down, as QEMU says it: guest-reset, guest-shutdown, host-signal… */
   shutdownReason(): string | undefined;
   close(): void;
 }
 
-/** Connects when QEMU has made its socket. @throws StepError after `seconds` */
-export async function openQmp(path: string, seconds: number, gone: () => boolean): Promise<Qmp> {
+/** Connects when QEMU has made its socket; `drive` is the name of the card. @throws StepError after `seconds` */
+export async function openQmp(path: string, drive: string, seconds: number, gone: () => boolean): Promise<Qmp> {
   const deadline = Date.now() + seconds * 1000;
-  while (!gone()) {
+  while (!gone() && Date.now() < deadline) {
     const socket = connect(path);
     const connected = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));
     });
-    if (connected) {
-      let reason: string | undefined;
-      let rest = '';
-      socket.on('error', () => undefined);
-      socket.on('data', (chunk) => {
-        const lines = (rest + chunk.toString()).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) reason = shutdownIn(line) ?? reason;
-      });
-      const send: Qmp['send'] = (execute, args) =>
-        void socket.write(`${JSON.stringify({ execute, ...(args === undefined ? {} : { arguments: args }) })}\n`);
-      send('qmp_capabilities');
-      return { send, shutdownReason: () => reason, close: () => void socket.destroy() };
-    }
-    if (Date.now() > deadline) break;
+    if (connected) return talk(socket, drive);
     await sleep(50);
   }
   throw new StepError('QEMU did not start');
 }
 
-function shutdownIn(line: string): string | undefined {
-  const message: unknown = JSON.parse(line);
-  if (typeof message !== 'object' || message === null || !('event' in message) || message.event !== 'SHUTDOWN') return;
-  const data = 'data' in message ? message.data : undefined;
-  return typeof data === 'object' && data !== null && 'reason' in data ? String(data.reason) : undefined;
+function talk(socket: Socket, drive: string): Qmp {
+  let reason: string | undefined;
+  let rest = '';
+  let count = 0;
+  const waiting = new Map<number, () => void>();
+  const answerAll = (): void => {
+    for (const done of waiting.values()) done();
+    waiting.clear();
+  };
+  socket.on('error', () => undefined);
+  socket.on('close', answerAll);
+  socket.on('data', (chunk) => {
+    const lines = (rest + chunk.toString()).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const message = JSON.parse(line) as { event?: string; data?: { reason?: string }; id?: number };
+      if (message.event === 'SHUTDOWN') reason = message.data?.reason ?? reason;
+      if (message.id === undefined) continue;
+      waiting.get(message.id)?.();
+      waiting.delete(message.id);
+    }
+  });
+  const send = (command: object): Promise<void> =>
+    new Promise((resolve) => {
+      if (socket.destroyed) return resolve();
+      count += 1;
+      waiting.set(count, resolve);
+      socket.write(`${JSON.stringify({ ...command, id: count })}\n`);
+    });
+  void send({ execute: 'qmp_capabilities' });
+  return {
+    flush: () => send({ execute: 'human-monitor-command', arguments: { 'command-line': `qemu-io ${drive} "flush"` } }),
+    shutdownReason: () => reason,
+    close: () => void socket.destroy(),
+  };
 }

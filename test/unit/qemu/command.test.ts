@@ -27,7 +27,7 @@ describe('QEMU', () => {
   });
   it('puts the card on the SD controller of a Pi', () => {
     const words = qemuArguments({ ...input, machine: 'raspi3b' });
-    expect(words).toContain('if=sd,format=qcow2,file=card.qcow2');
+    expect(words).toContain('if=sd,id=card,format=qcow2,file=card.qcow2');
     expect(words[words.indexOf('-dtb') + 1]).toBe('d');
   });
   it('uses the host’s processor where that is possible', () => {
