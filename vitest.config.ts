@@ -6,8 +6,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
-      { test: { name: 'golden', include: ['test/golden/**/*.test.ts'] } },
+      // Their modules are loaded once for all files: no test changes what a module holds.
+      { test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'] } },
+      { test: { name: 'golden', isolate: false, include: ['test/golden/**/*.test.ts'] } },
       {
         test: {
           name: 'image',
