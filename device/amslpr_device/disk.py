@@ -92,14 +92,21 @@ def write_entries(card: Card, changes: dict[int, Partition]) -> None:
             )
 
 
-def holds_container(path: Path) -> bool:
-    """Whether there is a LUKS header, the first or a second one."""
+def header_uuids(path: Path) -> set[str]:
+    """UUIDs that stand in LUKS headers, the first or a second one, whole or torn: id and UUID share a sector."""
+    found: set[str] = set()
     with path.open('rb') as device:
         for offset in (0, *SECOND_HEADERS):
             device.seek(offset)
-            if device.read(6) in LUKS:
-                return True
-    return False
+            sector = device.read(SECTOR)
+            if sector[:6] in LUKS:
+                found.add(sector[168:208].rstrip(b'\0').decode(errors='replace'))
+    return found
+
+
+def holds_container(path: Path) -> bool:
+    """Whether there is a LUKS header, the first or a second one."""
+    return bool(header_uuids(path))
 
 
 def container_uuid(ctx: Context, path: Path) -> str:

@@ -12,6 +12,7 @@ from conftest import FileCard, decrypt, offer
 from amslpr_device import bundle, luks
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.disk import SECTOR, Partition, holds_container, read_table, write_entries
+from amslpr_device.files import write_record
 from amslpr_device.passwords import for_people
 from amslpr_device.steps import data, partitions
 
@@ -133,6 +134,23 @@ def test_a_cut_before_live_starts_again_with_new_secrets(
         subprocess.run(['cryptsetup', 'luksDump', '--dump-json-metadata', str(container)], capture_output=True).stdout
     )
     assert len(dump['keyslots']) == 2
+
+
+@pytest.mark.parametrize('torn', [512, 4096, 'first only', 'second only'])
+def test_a_torn_header_of_our_own_is_made_again(ctx: Context, container: Path, torn: int | str) -> None:
+    """What a cut inside luksFormat leaves: cryptsetup can read none of it."""
+    data.make(ctx)
+    record = ctx.remember(RECORD)
+    write_record(ctx.state / RECORD, {**record, 'state': 'intended'})
+    head = start_of(container)[: 8 << 20]
+    with container.open('r+b') as file:
+        file.write(b'\0' * len(head))
+        file.seek(0x4000 if torn == 'second only' else 0)
+        at = file.tell()
+        file.write(head[at : at + (torn if isinstance(torn, int) else 4096)])
+    data.make(ctx)
+    assert data.product_ok(ctx)
+    assert ctx.remember(RECORD)['uuid'] == record['uuid']
 
 
 def test_a_foreign_container_is_never_touched(ctx: Context, container: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,30 @@ def test_secrets_leave_the_site_file_but_not_its_size(ctx: Context) -> None:
     assert b'hostname: gate-north' in after
 
 
+@pytest.mark.parametrize('shift', range(0, 512, 17))
+def test_a_cut_between_any_sectors_of_the_site_file_keeps_no_secret(
+    ctx: Context, shift: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every sector of every write is on the card or not: the next run takes whatever was left."""
+    path = ctx.boot / 'site.yaml'
+    text = b'#' * shift + b'\n' + path.read_bytes()
+    written: list[bytes] = []
+    path.write_bytes(text)
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: written.append(path.read_bytes()))
+    clean_site_file.make(ctx)
+    for before, after in pairwise([text, *written]):
+        for odd in (0, 1):
+            parts = [(before, after)[(at // 512 + odd) % 2][at : at + 512] for at in range(0, len(text), 512)]
+            path.write_bytes(b''.join(parts))
+            if not clean_site_file.product_ok(ctx):
+                clean_site_file.make(ctx)
+            left = path.read_bytes()
+            assert TOKEN[:9].encode() not in left
+            assert b'secret' not in left
+            assert b'word' not in left
+            assert len(left) == len(text)
+
+
 def test_network_texts_cannot_break_out(ctx: Context) -> None:
     ctx.site['network']['wifi'] = {'country': 'GB', 'ssid': 'a\n[x]', 'psk': ' tail\\n '}
     text = network.wanted(ctx)[f'{network.CONNECTIONS}/amslpr-wifi.nmconnection'][0]
@@ -197,10 +222,10 @@ def test_administrators_are_made_and_mended(accounts: Context) -> None:
     assert admins.product_ok(ctx)
     assert tree(ctx.root) == before
     # A cut between the files of useradd.
-    for path, wrong in (('/etc/shadow', 'alex:'), ('/etc/group', 'amslpr-admins:')):
+    for path, wrong in (('/etc/shadow', 'alex:'), ('/etc/group', 'amslpr-admins:'), ('/etc/group', 'alex:')):
         lines = ctx.at(path).read_text().splitlines()
         ctx.at(path).write_text('\n'.join(line for line in lines if not line.startswith(wrong)) + '\n')
-        if path == '/etc/group':
+        if wrong == 'amslpr-admins:':
             ctx.at(path).write_text(ctx.at(path).read_text() + 'amslpr-admins:x:960:\n')
         ctx.at('/etc/passwd.lock').write_text('1')
         assert not admins.product_ok(ctx)

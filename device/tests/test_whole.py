@@ -49,7 +49,7 @@ def quick(device: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
         path.write_text(own)
 
     monkeypatch.setattr(data, 'build', note)
-    monkeypatch.setattr(data, 'holds_container', lambda path: False)
+    monkeypatch.setattr(data, 'header_uuids', lambda path: set())
     monkeypatch.setattr(data, 'container_uuid', lambda ctx, path: path.read_text().strip('\0'))
     return device
 

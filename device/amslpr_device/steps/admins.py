@@ -31,6 +31,11 @@ def keys_text(admin: dict[str, Any]) -> str:
     return ''.join(f'{key}\n' for key in admin['keys'])
 
 
+def gids(groups: dict[str, list[str]]) -> set[str]:
+    """Numbers of the groups that are there."""
+    return {row[2] for row in groups.values() if len(row) > 2}
+
+
 def account_ok(ctx: Context, name: str) -> bool:
     """Whether account, shadow entry, groups and home are there, and nothing ages."""
     row = entries(ctx, '/etc/passwd').get(name)
@@ -40,7 +45,8 @@ def account_ok(ctx: Context, name: str) -> bool:
         return False
     home = ctx.at(row[5])
     return (
-        all(name in groups.get(group, ['', '', '', ''])[3].split(',') for group in GROUPS)
+        row[3] in gids(groups)
+        and all(name in groups.get(group, ['', '', '', ''])[3].split(',') for group in GROUPS)
         and home.is_dir()
         and home.stat().st_uid == int(row[2])
         and shadow[4] in ('', '-1', '99999')
@@ -77,6 +83,10 @@ def make_account(ctx: Context, name: str) -> None:
     if name not in entries(ctx, '/etc/passwd'):
         group = ['--gid', name] if name in entries(ctx, '/etc/group') else ['--user-group']
         ctx.run(['useradd', *prefix, '--create-home', *group, '--shell', '/bin/bash', '--password', '*', name])
+    number = entries(ctx, '/etc/passwd')[name][3]
+    if number not in gids(entries(ctx, '/etc/group')):
+        # useradd writes the account before its group.
+        ctx.run(['groupadd', *prefix, '--gid', number, name])
     if name not in entries(ctx, '/etc/shadow'):
         ctx.run(['usermod', *prefix, '--password', '*', name])
     ctx.run(['usermod', *prefix, '--append', '--groups', ','.join(GROUPS), name])
