@@ -80,9 +80,10 @@ function nextCluster(fat: DataView, layout: Layout, cluster: number): number | u
 /**
  * Every file and folder of a FAT12, 16 or 32 file system, folders before their content. Every cluster belongs to one
  * file, so damaged chains end in a FatError, never in a loop. Each entry's `read` must be used before the next entry.
+ * `rootOnly` stays out of folders.
  * @throws FatError
  */
-export async function* readFat(source: ByteSource): AsyncGenerator<FatEntry> {
+export async function* readFat(source: ByteSource, rootOnly = false): AsyncGenerator<FatEntry> {
   if (source.size < 512) throw new FatError(`a partition of ${source.size} bytes`);
   const layout = readLayout(await source.read(0, 512), source.size);
   // One byte more: the last FAT12 entry is read as two bytes.
@@ -146,7 +147,7 @@ export async function* readFat(source: ByteSource): AsyncGenerator<FatEntry> {
       const cluster = layout.bits === 32 ? record.cluster : record.cluster & 0xffff;
       const { size, mtime } = record;
       yield { path, type: record.type, size, mtime, read: () => content(size === 0 ? 0 : cluster, path, size) };
-      if (record.type === 'directory') yield* folder(await folderBytes(cluster, path), path);
+      if (record.type === 'directory' && !rootOnly) yield* folder(await folderBytes(cluster, path), path);
     }
   }
 

@@ -111,6 +111,7 @@ async function write(
   options: FlashOptions,
   { runner, log, signal }: FlashContext,
   card: UsedCard | undefined,
+  finish: () => Promise<void>,
 ): Promise<WriteResult> {
   const data = chosen.kind === 'file' ? await fileData(runner, chosen.path) : undefined;
   const zero = await zeroRanges(source, chosen);
@@ -128,6 +129,7 @@ async function write(
     target,
     plan,
     log,
+    finish,
     ...(signal === undefined ? {} : { signal }),
     // An interrupted run must find the container again, whatever was to become of it.
     ...(card === undefined ? {} : { interim: keepEntry(card) }),
@@ -144,20 +146,24 @@ const rate = (bytes: number, seconds: number): string => `${(bytes / 1e6 / Math.
  */
 export async function flash(options: FlashOptions, context: FlashContext): Promise<FlashResult> {
   const { runner, log } = context;
-  const site = options.site === undefined ? undefined : await prepareSite(options.site);
   const source = await openSource(options.image, runner);
   const facts = await imageFacts(source);
+  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts);
   const { imageSize } = source.map;
   const need: Need = { imagePath: options.image, imageSize, cardSize: smallestCard(facts, imageSize) };
   const device = options.device ?? (await refuseWithoutDevice(runner, need));
   const chosen = await chooseTarget(runner, device, need, options.create);
   const target = await openTarget(chosen.path, chosen.size, chosen.kind);
   let [result, saved]: [WriteResult | undefined, string | undefined] = [undefined, undefined];
+  let enrolment: string | undefined;
+  const finish = async (): Promise<void> => {
+    enrolment = await site?.stamp(target);
+  };
   try {
     const card = await findUsedCard(target);
     saved = await handleUsed(card, target, facts, options, log);
     await confirm(chosen, device, options, context.ask);
-    result = await write(source, target, chosen, options, context, card);
+    result = await write(source, target, chosen, options, context, card, finish);
   } finally {
     await target.close();
   }
@@ -166,7 +172,6 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
     kind: 'notice',
     text: `${gigabytes(bytes)} written at ${rate(bytes, writeSeconds)}, read back at ${rate(bytes, verifySeconds)} and found right`,
   });
-  const enrolment = await site?.stamp(chosen.path);
   return {
     ...result,
     path: chosen.path,

@@ -9,13 +9,15 @@ export interface ImageFacts {
   readonly disk?: Disk;
   /** Made by this project: the device makes an encrypted data partition behind root. */
   readonly ours: boolean;
+  /** Files in the root folder of the boot partition, with a leading slash. */
+  readonly bootFiles: readonly string[];
 }
 
 const GIBIBYTE = 2 ** 30;
 /** How much of a boot partition is looked at for our files; its root folder is at its beginning. */
 const WINDOW = 24 * 1024 * 1024;
 
-async function hasBundle(reader: ImageReader, start: number, size: number): Promise<boolean> {
+async function bootFiles(reader: ImageReader, start: number, size: number): Promise<string[]> {
   const bytes = Buffer.allocUnsafe(Math.min(size, WINDOW));
   await reader.read(bytes, start);
   const source: ByteSource = {
@@ -25,24 +27,25 @@ async function hasBundle(reader: ImageReader, start: number, size: number): Prom
       return bytes.subarray(offset, offset + length);
     },
   };
+  const names: string[] = [];
   try {
-    for await (const entry of readFat(source)) if (entry.path === '/bundle.0') return true;
+    for await (const entry of readFat(source, true)) if (entry.type === 'file') names.push(entry.path);
   } catch (error) {
     if (!(error instanceof FatError)) throw error;
   }
-  return false;
+  return names;
 }
 
 export function imageFacts(source: ImageSource): Promise<ImageFacts> {
   return glance(source, async (reader) => {
     const sector = new Uint8Array(SECTOR);
-    if (source.map.imageSize < SECTOR) return { ours: false };
+    if (source.map.imageSize < SECTOR) return { ours: false, bootFiles: [] };
     await reader.read(sector, 0);
     const table = parseMbr(sector, source.map.imageSize);
-    if (!table.ok) return { ours: false };
+    if (!table.ok) return { ours: false, bootFiles: [] };
     const boot = table.disk.partitions.find(isFat);
-    const ours = boot !== undefined && (await hasBundle(reader, boot.start * SECTOR, boot.sectors * SECTOR));
-    return { disk: table.disk, ours };
+    const names = boot === undefined ? [] : await bootFiles(reader, boot.start * SECTOR, boot.sectors * SECTOR);
+    return { disk: table.disk, ours: names.includes('/bundle.0'), bootFiles: names };
   });
 }
 

@@ -1,10 +1,17 @@
 import { open } from 'node:fs/promises';
-import { personalizeInPlace } from '../site/personalize.ts';
+import { isFat, SECTOR } from '../audit/mbr.ts';
+import { UserError } from '../core/errors.ts';
+import { refuseNames, stampBoot } from '../site/personalize.ts';
 import { validateSite } from '../site/validate.ts';
+import type { ImageFacts } from './image-facts.ts';
+import { type Target, window } from './target.ts';
 
 export interface PreparedSite {
-  /** Puts the site onto a card and gives the file, readable by its owner alone, that keeps the enrolment token. */
-  stamp(path: string): Promise<string>;
+  /**
+   * Puts the site onto the boot partition of a card that has no partition table yet, reads it back from the medium, and
+   * gives the file, readable by its owner alone, that keeps the enrolment token. @throws StepError
+   */
+  stamp(target: Target): Promise<string>;
 }
 
 async function writeToken(base: string, record: object): Promise<string> {
@@ -23,15 +30,20 @@ async function writeToken(base: string, record: object): Promise<string> {
   }
 }
 
-/** Judges a site file before anything is written. @throws UserError with all its problems. */
-export async function prepareSite(siteFile: string): Promise<PreparedSite> {
+/**
+ * Judges a site file, and whether the image takes one, before anything is written.
+ * @throws UserError with all problems of the file, or why the image takes none.
+ */
+export async function prepareSite(siteFile: string, image: string, facts: ImageFacts): Promise<PreparedSite> {
   const given = await validateSite(siteFile);
+  const boot = facts.disk?.partitions.find(isFat);
+  if (boot === undefined) throw new UserError(`${image} takes no site file: it has no FAT partition to boot from`);
+  refuseNames(facts.bootFiles, image);
+  const [offset, size] = [boot.start * SECTOR, boot.sectors * SECTOR];
   return {
-    async stamp(path) {
-      const { site, token } = await personalizeInPlace(path, given);
-      const card = await open(path, 'r');
-      await card.sync();
-      await card.close();
+    async stamp(target) {
+      const place = { image: target.name, offset, size };
+      const { site, token } = await stampBoot(place, given, image, window(target, offset, size));
       const { name, hostname } = site.site;
       const base = siteFile.replace(/\.ya?ml$/, '');
       return writeToken(base, { name, hostname, digest: site.digest, token });

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { ByteSource } from '../audit/bytes.ts';
 import { StepError, UserError } from '../core/errors.ts';
 import { alignedBuffer, BLOCK, isAligned } from './aligned.ts';
 
@@ -16,6 +17,17 @@ export interface Target {
   flush(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** A part of a target, such as a partition. */
+export const window = (target: Target, start: number, size: number): ByteSource => ({
+  size,
+  async read(offset, length) {
+    if (offset < 0 || offset + length > size) throw new RangeError(`no ${length} bytes at ${offset}`);
+    const bytes = new Uint8Array(length);
+    await target.read(bytes, start + offset);
+    return bytes;
+  },
+});
 
 /** Error numbers of a device that is no longer there, or that fails as one that is being pulled does. */
 const GONE = new Set(['EIO', 'ENXIO', 'ENODEV', 'ENOMEDIUM', 'EREMOTEIO', 'ESHUTDOWN', 'EBADFD']);

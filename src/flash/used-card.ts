@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ByteSource } from '../audit/bytes.ts';
 import { FatError, readFat } from '../audit/fat.ts';
 import { type Disk, isFat, parseMbr, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import type { Range } from './ranges.ts';
-import { ioError, type Target } from './target.ts';
+import { ioError, type Target, window } from './target.ts';
 
 const LABEL = 'amslpr-data';
 const MAGIC = Buffer.from('LUKS\xba\xbe', 'latin1');
@@ -29,16 +28,6 @@ export interface UsedCard {
   /** What is worth keeping, by file name. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
-
-const window = (target: Target, start: number, size: number): ByteSource => ({
-  size,
-  async read(offset, length) {
-    if (offset < 0 || offset + length > size) throw new RangeError(`no ${length} bytes at ${offset}`);
-    const bytes = new Uint8Array(length);
-    await target.read(bytes, start + offset);
-    return bytes;
-  },
-});
 
 async function bootFiles(target: Target, disk: Disk): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();

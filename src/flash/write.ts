@@ -29,6 +29,8 @@ export interface WriteJob {
   readonly interim?: (head: Uint8Array) => void;
   /** Changes the image's head before it goes onto the card, in place: a partition that is kept. */
   readonly adjust?: (head: Uint8Array) => void;
+  /** Called when everything but the head is there and was found right: what has to be on a card before it boots. */
+  readonly finish?: () => Promise<void>;
   readonly log: Log;
   readonly signal?: AbortSignal;
 }
@@ -174,6 +176,8 @@ export async function writeImage(job: WriteJob): Promise<WriteResult> {
     await checkProbe(target, probe);
     await checkMarkedHead(target, probe, interim);
     await clearProbe(target, probe);
+    await job.finish?.();
+    job.signal?.throwIfAborted();
     job.adjust?.(head);
     await writeHead(target, head);
   });

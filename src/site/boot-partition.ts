@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { fileSource } from '../audit/bytes.ts';
+import { type ByteSource, fileSource } from '../audit/bytes.ts';
 import { FatError, readFat } from '../audit/fat.ts';
 import { isFat, parseMbr, SECTOR } from '../audit/mbr.ts';
 import { StepError, UserError } from '../core/errors.ts';
@@ -33,16 +33,25 @@ export async function findBootPartition(image: string): Promise<BootPartition> {
   }
 }
 
-/** Content of the named files (with a leading slash) that are there, and the names of all files. */
+export interface BootFiles {
+  readonly names: readonly string[];
+  readonly contents: ReadonlyMap<string, Buffer>;
+}
+
+/**
+ * Content of the wanted files (paths with a leading slash) that are there, and the names of all files. `bytes` gives the
+ * partition's bytes from somewhere else than the file, such as from the medium without this machine's memory between.
+ */
 export async function readBootFiles(
   boot: BootPartition,
   wanted: (path: string) => boolean,
-): Promise<{ readonly names: readonly string[]; readonly contents: ReadonlyMap<string, Buffer> }> {
+  bytes?: ByteSource,
+): Promise<BootFiles> {
   const file = await open(boot.image, 'r');
   try {
     const names: string[] = [];
     const contents = new Map<string, Buffer>();
-    for await (const entry of readFat(fileSource(file, boot.offset, boot.size))) {
+    for await (const entry of readFat(bytes ?? fileSource(file, boot.offset, boot.size))) {
       if (entry.type !== 'file') continue;
       names.push(entry.path);
       if (!wanted(entry.path)) continue;
@@ -60,10 +69,16 @@ export async function readBootFiles(
 }
 
 /**
- * Puts one file onto the boot partition, in place of one with that name, and reads it back.
+ * Puts one file onto the boot partition, in place of one with that name, and reads it back, from `bytes` where given.
+ * The content goes through a pipe: it is in no command line and in no other file.
  * @throws StepError when mtools is missing, the partition is full, or other bytes came back
  */
-export async function writeBootFile(boot: BootPartition, path: string, content: string): Promise<void> {
+export async function writeBootFile(
+  boot: BootPartition,
+  path: string,
+  content: string,
+  bytes?: ByteSource,
+): Promise<void> {
   await hostRunner
     .run(['mcopy', '-o', '-i', `${boot.image}@@${boot.offset}`, '-', `::${path}`], {
       input: content,
@@ -77,6 +92,10 @@ export async function writeBootFile(boot: BootPartition, path: string, content: 
         { cause },
       );
     });
-  const { contents } = await readBootFiles(boot, (name) => name === path);
+  if (bytes !== undefined) {
+    const file = await open(boot.image, 'r');
+    await file.sync().finally(() => file.close());
+  }
+  const { contents } = await readBootFiles(boot, (name) => name === path, bytes);
   if (contents.get(path)?.toString() !== content) throw new StepError(`${path} did not come back as it was written`);
 }

@@ -1,16 +1,19 @@
-import { randomBytes } from 'node:crypto';
-import { access, open, rename, rm, stat } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { access, chmod, open, rename, rm, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { ByteSource } from '../audit/bytes.ts';
 import { UserError } from '../core/errors.ts';
 import { hostRunner } from '../host/runner.ts';
-import { findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
-import { type ValidSite, validateSite, validateSiteText } from './validate.ts';
+import { type BootPartition, findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
+import { type ValidSite, validateSite } from './validate.ts';
 
 export interface Personalized {
   readonly out: string;
   /** The file, readable by its owner alone, that keeps the enrolment token for the operator. */
   readonly enrolment: string;
   readonly site: ValidSite;
+  /** What stamping took, without the copy of the image: judging the site file, writing it and reading it back. */
+  readonly stampSeconds: number;
 }
 
 export interface PersonalizeOptions {
@@ -19,7 +22,7 @@ export interface PersonalizeOptions {
 
 /** Preallocated by every image that takes a site file: without them the device could not report. */
 const MARKERS = ['/STATUS.TXT', '/report.json', '/bundle.0', '/bundle.1'];
-export const SITE_FILE = '/site.yaml';
+const SITE_FILE = '/site.yaml';
 const SITE_NAMES = /^\/site\.ya?ml(\.txt)?$/i;
 
 /**
@@ -35,12 +38,16 @@ export async function personalize(
 ): Promise<Personalized> {
   const enrolment = `${out}.enrol.json`;
   await refuseExisting([out, enrolment]);
+  let start = performance.now();
   const given = await validateSite(siteFile);
+  let stampMs = performance.now() - start;
   const partial = `${out}.partial-${process.pid}`;
   const partialEnrolment = `${enrolment}.partial-${process.pid}`;
   try {
     await copyImage(image, partial, options);
+    start = performance.now();
     const { site, token } = await personalizeInPlace(partial, given, image);
+    stampMs += performance.now() - start;
     const record = { name: site.site.name, hostname: site.site.hostname, image: basename(image), digest: site.digest };
     await writePrivate(partialEnrolment, `${JSON.stringify({ ...record, token }, undefined, 2)}\n`);
     options.signal?.throwIfAborted();
@@ -49,27 +56,47 @@ export async function personalize(
       await rm(enrolment, { force: true });
       throw cause;
     });
-    return { out, enrolment, site };
+    return { out, enrolment, site, stampSeconds: stampMs / 1000 };
   } finally {
     await rm(partial, { force: true });
     await rm(partialEnrolment, { force: true });
   }
 }
 
+export interface Stamped {
+  readonly site: ValidSite;
+  readonly token: string;
+}
+
 /**
- * Writes a validated site, with a fresh enrolment token, onto the boot partition of an image or card that the caller
- * owns. `shown` is the name in messages. A failure may leave a site file behind: the caller throws the copy away.
+ * Writes a validated site, with a fresh enrolment token, onto the boot partition of an image that the caller owns.
+ * `shown` is the name in messages. A failure may leave a site file behind: the caller throws the copy away.
  */
-export async function personalizeInPlace(
-  target: string,
-  given: ValidSite,
-  shown = target,
-): Promise<{ readonly site: ValidSite; readonly token: string }> {
+export async function personalizeInPlace(target: string, given: ValidSite, shown = target): Promise<Stamped> {
   const boot = await findBootPartition(target).catch((cause: unknown) => {
     if (!(cause instanceof UserError)) throw cause;
     throw new UserError(cause.message.replaceAll(target, shown), { cause });
   });
-  const { names } = await readBootFiles(boot, () => false);
+  return stampBoot(boot, given, shown);
+}
+
+/** The same for a boot partition whose place is known; `bytes` reads it back from the medium. */
+export async function stampBoot(
+  boot: BootPartition,
+  given: ValidSite,
+  shown: string,
+  bytes?: ByteSource,
+): Promise<Stamped> {
+  refuseNames((await readBootFiles(boot, () => false, bytes)).names, shown);
+  const token = randomBytes(32).toString('base64url');
+  // What was found right stays so with one more line of a known form; a test has the validator say so.
+  const canonical = withToken(given.canonical, token);
+  await writeBootFile(boot, SITE_FILE, canonical, bytes);
+  return { site: { ...given, canonical, digest: createHash('sha256').update(canonical).digest('hex') }, token };
+}
+
+/** @throws UserError when a boot partition with these files (paths with a leading slash) cannot take a site file. */
+export function refuseNames(names: readonly string[], shown: string): void {
   const missing = MARKERS.filter((name) => !names.includes(name));
   if (missing.length > 0) {
     throw new UserError({
@@ -84,10 +111,6 @@ export async function personalizeInPlace(
       hint: 'Stamp the image as it was built, not a copy that was stamped before.',
     });
   }
-  const token = randomBytes(32).toString('base64url');
-  const site = await validateSiteText(withToken(given.canonical, token), shown);
-  await writeBootFile(boot, SITE_FILE, site.canonical);
-  return { site, token };
 }
 
 /** The token of a template that was stamped by hand is no secret any more: it is replaced. */
@@ -109,18 +132,19 @@ async function refuseExisting(paths: readonly string[]): Promise<void> {
   }
 }
 
+/** The copy gets a site's secrets: nobody but its owner may ever read it, also while it is being written. */
 async function copyImage(image: string, out: string, { signal }: PersonalizeOptions): Promise<void> {
   const found = await stat(image).catch(() => undefined);
   if (found === undefined) throw new UserError(`${image}: there is no such image`);
   const options = signal === undefined ? {} : { signal };
-  if (/\.zst$/.test(image)) {
-    await hostRunner.run(['zstd', '-d', '-q', '--sparse', image, '-o', out], options);
-    return;
-  }
   if (/\.xz$/.test(image)) {
     throw new UserError({ message: `${image} is compressed by xz`, hint: 'Give the .img or the .img.zst.' });
   }
-  await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', '--', image, out], options);
+  await (await open(out, 'wx', 0o600)).close();
+  if (/\.zst$/.test(image)) await hostRunner.run(['zstd', '-d', '-q', '-f', '--sparse', image, '-o', out], options);
+  else await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', '--', image, out], options);
+  // zstd replaces the file and gives it the mode of the packed one.
+  await chmod(out, 0o600);
 }
 
 async function writePrivate(path: string, text: string): Promise<void> {

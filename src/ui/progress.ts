@@ -3,7 +3,7 @@ import { bytesText, secondsText } from './text.ts';
 
 type Progress = Extract<LogEntry, { kind: 'progress' }>;
 
-/** How far a step is, in words: "120 MB of 260 MB (46 %), 12 s left". `elapsed` counts seconds since its first report. */
+/** How far a step is, in words: "120 MB of 260 MB (46 %), 11.7 MB/s, 12 s left". `elapsed` counts seconds since its first report. */
 export function progressText({ done, total, unit }: Progress, elapsed: number): string {
   const amount = (value: number): string => (unit === 'bytes' ? bytesText(value) : String(value));
   const noun = unit === 'bytes' ? '' : ` ${unit}`;
@@ -12,5 +12,6 @@ export function progressText({ done, total, unit }: Progress, elapsed: number): 
   const head = `${amount(done)} of ${amount(total)}${noun} (${Math.floor(share * 100)} %)`;
   // The first moments say nothing about the speed.
   if (elapsed < 1 || done <= 0 || share >= 1) return head;
-  return `${head}, ${secondsText((elapsed / done) * (total - done))} left`;
+  const rate = unit === 'bytes' ? `, ${bytesText(done / elapsed)}/s` : '';
+  return `${head}${rate}, ${secondsText((elapsed / done) * (total - done))} left`;
 }

@@ -169,6 +169,22 @@ describe('a card that was used before', () => {
     expect(statSync(saved ?? '').mode & 0o777).toBe(0o700);
   });
 
+  it.each([
+    ['reaches into its place', 30],
+    ['has a partition that does', 34],
+    ['has a partition 4 of its own', 0],
+  ])('is not written when the image %s and its data is to be kept', async (_, megabytes) => {
+    const large = Buffer.alloc(megabytes === 34 ? 36 * MIB : 40 * MIB);
+    entry(large, 1, 0x0c, 4, 4);
+    if (megabytes === 0) entry(large, 4, 0x83, 8, 4);
+    else entry(large, 2, 0x83, 8, megabytes - 8);
+    writeFileSync(join(root, 'large.img'), large);
+    writeFileSync(card, used);
+    const options = { image: join(root, 'large.img'), data: 'keep' } as const;
+    await expect(run(options)).rejects.toThrow('the image reaches into its place');
+    expect(readFileSync(card).equals(used)).toBe(true);
+  });
+
   it('loses its header when its data is to be erased', async () => {
     writeFileSync(card, used);
     await run({ data: 'erase' });

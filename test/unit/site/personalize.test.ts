@@ -46,13 +46,16 @@ describe('personalize', () => {
   it('writes the canonical site with a token that only the operator has', async () => {
     await makeImage(MARKERS);
     const before = readFileSync(image);
-    const { enrolment } = await personalize(image, SITE, out);
+    const { enrolment, site } = await personalize(image, SITE, out);
     const text = (await stamped(out)) ?? '';
     const { token, hostname } = JSON.parse(readFileSync(enrolment, 'utf8'));
     expect(hostname).toBe('example-site');
     expect(text).toContain(`enrolment-token: "${token}"`);
-    expect((await validateSiteText(text, 'stamped')).canonical).toBe(text);
+    const again = await validateSiteText(text, 'stamped');
+    expect(again.canonical).toBe(text);
+    expect(site.digest).toBe(again.digest);
     expect(statSync(enrolment).mode & 0o777).toBe(0o600);
+    expect(statSync(out).mode & 0o777).toBe(0o600);
     expect(readFileSync(image).equals(before)).toBe(true);
     expect(readdirSync(folder).sort()).toEqual(['card.img', 'site.img', 'site.img.enrol.json']);
   });

@@ -57,7 +57,9 @@ describe('the plain log', () => {
     });
     const lines = written(plainLog, parts).trimEnd().split('\n');
     expect(lines.length).toBeLessThan(10);
-    expect(lines[0]).toMatch(/^ {2}download: \d+(\.\d)? MB of 30\.0 MB \(\d+ %\), \d+(\.\d)? s left$/);
+    expect(lines[0]).toMatch(
+      /^ {2}download: \d+(\.\d)? MB of 30\.0 MB \(\d+ %\), \d+(\.\d)? [kM]B\/s, \d+(\.\d)? s left$/,
+    );
   });
 
   it('wraps warnings', () => {
@@ -160,6 +162,7 @@ describe('words', () => {
     [{ done: 5, unit: 'files' as const }, 0, '5 files'],
     [{ done: 5, total: 10, unit: 'checks' as const }, 10, '5 of 10 checks (50 %), 10 s left'],
     [{ done: 1e6, total: 4e6, unit: 'bytes' as const }, 0.1, '1.0 MB of 4.0 MB (25 %)'],
+    [{ done: 1e8, total: 4e8, unit: 'bytes' as const }, 2, '100 MB of 400 MB (25 %), 50.0 MB/s, 6.0 s left'],
     [{ done: 10, total: 10, unit: 'files' as const }, 10, '10 of 10 files (100 %)'],
     [{ done: 12, total: 10, unit: 'files' as const }, 10, '12 of 10 files (100 %)'],
     [{ done: 0, total: 0, unit: 'files' as const }, 10, '0 files'],
