@@ -10,6 +10,8 @@ export interface Chosen {
   readonly path: string;
   readonly size: number;
   readonly kind: 'device' | 'file';
+  /** A file that was just made: nothing in it can be lost. */
+  readonly isNew: boolean;
   /** For people, before they confirm. */
   readonly description: string;
 }
@@ -41,14 +43,14 @@ async function create(path: string, size: number): Promise<void> {
   await file.close();
 }
 
-async function chooseFile(path: string, size: number, need: Need): Promise<Chosen> {
+async function chooseFile(path: string, size: number, need: Need, isNew: boolean): Promise<Chosen> {
   if (size < need.imageSize) {
     throw new UserError({
       message: `${path} is a file of ${gigabytes(size)}, the image needs ${gigabytes(need.imageSize)}`,
       hint: `Make it larger: truncate -s ${need.imageSize} ${path}`,
     });
   }
-  return { path, size, kind: 'file', description: `${path}  ${gigabytes(size)}  a file, not a card` };
+  return { path, size, kind: 'file', isNew, description: `${path}  ${gigabytes(size)}  a file, not a card` };
 }
 
 /**
@@ -58,7 +60,14 @@ async function chooseFile(path: string, size: number, need: Need): Promise<Chose
  */
 export async function chooseTarget(runner: Runner, device: string, need: Need, createSize?: number): Promise<Chosen> {
   let path = await followLinks(device);
+  const isNew = path === undefined && createSize !== undefined;
   if (path === undefined && createSize !== undefined) {
+    if (createSize < need.imageSize) {
+      throw new UserError({
+        message: `a file of ${gigabytes(createSize)} is too small, the image needs ${gigabytes(need.imageSize)}`,
+        hint: 'Give a larger --create.',
+      });
+    }
     await create(device, createSize);
     path = await followLinks(device);
   }
@@ -71,7 +80,7 @@ export async function chooseTarget(runner: Runner, device: string, need: Need, c
   const [found, image] = [await stat(path), await stat(need.imagePath)];
   if (found.isFile()) {
     if (found.dev === image.dev && found.ino === image.ino) throw new UserError(`${device} is the image itself`);
-    return chooseFile(path, found.size, need);
+    return chooseFile(path, found.size, need, isNew);
   }
   if (!found.isBlockDevice()) throw new UserError(`${device} is neither a disk nor a file`);
   const verdict = judgePath(await readSnapshot(runner), path, need.cardSize);
@@ -82,7 +91,7 @@ export async function chooseTarget(runner: Runner, device: string, need: Need, c
       ...(verdict.hint === undefined ? {} : { hint: verdict.hint }),
     });
   }
-  return { path, size: verdict.device.size, kind: 'device', description: deviceLine(verdict) };
+  return { path, size: verdict.device.size, kind: 'device', isNew: false, description: deviceLine(verdict) };
 }
 
 /** `8G`, `500M`, `4GB` or bytes. G and M count in 1024s, GB and MB in 1000s, as truncate does. */

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Runner } from '../host/runner.ts';
@@ -48,7 +48,7 @@ export interface FlashResult extends WriteResult {
 }
 
 async function confirm(chosen: Chosen, device: string, options: FlashOptions, ask: FlashContext['ask']): Promise<void> {
-  if (options.yes === true) return;
+  if (options.yes === true || chosen.isNew) return;
   if (ask === undefined) {
     throw new UserError({
       message: `nobody can be asked whether ${device} is the right one`,
@@ -166,6 +166,8 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
     result = await write(source, target, chosen, options, context, card, finish);
   } finally {
     await target.close();
+    // What was made for this run alone is not left half written.
+    if (result === undefined && chosen.isNew) await rm(chosen.path, { force: true });
   }
   const { bytes, writeSeconds, verifySeconds } = result;
   log({

@@ -34,6 +34,36 @@ describe('which disks may be written', () => {
     for (const { device, reasons } of others) expect(reasons.join('; ')).toContain(refused[device.path]);
   });
 
+  it.each(fixtures)('%s, as an lsblk before 2.33 prints it: strings, one mount point', (_, fixture) => {
+    const older = (value: unknown): unknown => {
+      if (typeof value === 'boolean') return value ? '1' : '0';
+      if (typeof value === 'number') return String(value);
+      if (Array.isArray(value)) return value.map((entry) => older(entry));
+      if (typeof value !== 'object' || value === null) return value;
+      const { mountpoints, ...rest } = value as Record<string, unknown>;
+      const points = Array.isArray(mountpoints) ? mountpoints.filter((point) => point !== null) : [];
+      const all = points.length > 0 ? { ...rest, mountpoint: points.at(-1) } : rest;
+      return Object.fromEntries(Object.entries(all).map(([name, entry]) => [name, older(entry)]));
+    };
+    const snapshot = { ...fixture.snapshot, lsblk: older(fixture.snapshot.lsblk) };
+    expect(
+      judgeDevices(snapshot, NEED)
+        .filter((verdict) => verdict.offered)
+        .map(({ device }) => device.path),
+    ).toEqual(fixture.offered);
+  });
+
+  it('of the layouts are what lsblk can print: a partition is as removable as its disk, an mmc disk never is', () => {
+    const disks = fixtures.flatMap(([, { snapshot }]) => blockTree(snapshot.lsblk));
+    for (const disk of disks) {
+      if (disk.kname.startsWith('mmcblk'))
+        expect([disk.kname, disk.removable, disk.hotplug]).toEqual([disk.kname, false, true]);
+      for (const part of disk.children.filter(({ type }) => type === 'part')) {
+        expect([part.kname, part.removable, part.hotplug]).toEqual([part.kname, disk.removable, disk.hotplug]);
+      }
+    }
+  });
+
   it('never offers a disk with anything mounted on it, however removable it looks', () => {
     const disks = fixtures.flatMap(([, { snapshot }]) => blockTree(snapshot.lsblk));
     const busy = disks.filter((disk) => family(disk).some((node) => node.mountpoints.length > 0));

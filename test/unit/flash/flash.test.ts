@@ -81,6 +81,18 @@ describe('flashing to a file', () => {
     expect(statSync(card).size).toBe(64 * MIB);
   });
 
+  it('asks nothing about a file that it makes, and leaves none behind that it could not fill', async () => {
+    const context = { runner: hostRunner, log: silent };
+    await expect(run({ create: MIB })).rejects.toThrow('is too small');
+    const damaged = join(root, 'damaged.img.zst');
+    writeFileSync(damaged, readFileSync(join(root, 'b.img.zst')).subarray(0, 5 * MIB));
+    execFileSync('bmaptool', ['create', '-o', `${damaged}.bmap`, file]);
+    await expect(run({ image: damaged, create: 64 * MIB })).rejects.toThrow('cannot be unpacked');
+    expect(readdirSync(root)).not.toContain('card.img');
+    await flash({ image: file, device: card, create: 64 * MIB }, context);
+    expect(isWhole()).toBe(true);
+  });
+
   it('puts zeros where a sparse image has holes and the card had something', async () => {
     const sparse = join(root, 'sparse.img');
     execFileSync('cp', ['--sparse=always', file, sparse]);
