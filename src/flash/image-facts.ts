@@ -14,17 +14,20 @@ export interface ImageFacts {
 }
 
 const GIBIBYTE = 2 ** 30;
-/** How much of a boot partition is looked at for our files; its root folder is at its beginning. */
-const WINDOW = 24 * 1024 * 1024;
-
+/**
+ * Names in the root folder of a boot partition. An image comes front to back: what a FAT has first is read first, and a
+ * root folder that continues before its beginning is read only so far.
+ */
 async function bootFiles(reader: ImageReader, start: number, size: number): Promise<string[]> {
-  const bytes = Buffer.allocUnsafe(Math.min(size, WINDOW));
-  await reader.read(bytes, start);
+  let at = 0;
   const source: ByteSource = {
     size,
     read: async (offset, length) => {
-      if (offset + length > bytes.length) throw new FatError('not at hand');
-      return bytes.subarray(offset, offset + length);
+      if (offset < at) throw new FatError('not in order');
+      const bytes = new Uint8Array(length);
+      await reader.read(bytes, start + offset);
+      at = offset + length;
+      return bytes;
     },
   };
   const names: string[] = [];

@@ -12,11 +12,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { silent } from '../../../src/core/log.ts';
 import { parseSize } from '../../../src/flash/choose.ts';
 import { type FlashOptions, flash } from '../../../src/flash/flash.ts';
 import { hostRunner } from '../../../src/host/runner.ts';
+
+// These move many megabytes: a busy machine takes more than the usual five seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MIB = 1024 * 1024;
 const root = mkdtempSync(join(tmpdir(), 'flash-test-'));

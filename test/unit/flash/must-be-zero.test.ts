@@ -2,13 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { silent } from '../../../src/core/log.ts';
 import { flash } from '../../../src/flash/flash.ts';
 import { mustBeZero } from '../../../src/flash/must-be-zero.ts';
 import { endOf, type Range } from '../../../src/flash/ranges.ts';
 import type { ImageReader } from '../../../src/flash/source.ts';
 import { hostRunner } from '../../../src/host/runner.ts';
+
+// These move many megabytes: a busy machine takes more than the usual five seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MIB = 1024 * 1024;
 const [BOOT, ROOT, SIZE] = [4 * MIB, 44 * MIB, 76 * MIB];

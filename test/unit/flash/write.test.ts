@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { LogEntry } from '../../../src/core/log.ts';
 import type { BlockMap } from '../../../src/flash/bmap.ts';
 import { overlaps, type Range, union, without } from '../../../src/flash/ranges.ts';
@@ -8,6 +8,9 @@ import type { ImageSource } from '../../../src/flash/source.ts';
 import { writeImage } from '../../../src/flash/write.ts';
 import { HEAD, planWrite } from '../../../src/flash/write-plan.ts';
 import { type Faults, type MemoryTarget, memoryTarget } from '../../helpers/flash-targets.ts';
+
+// These move many megabytes: a busy machine takes more than the usual five seconds.
+vi.setConfig({ testTimeout: 60_000 });
 
 const MIB = 1024 * 1024;
 const IMAGE = 24 * MIB;
