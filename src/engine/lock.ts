@@ -45,10 +45,12 @@ export interface Lock {
 
 const LINE = /^(\S+) (\S+) (\S+) (\d+) ([0-9a-f]{64}) (debian|security) (\S+)$/;
 
-const toLine = (p: LockedPackage): string =>
+/** One package as a lock file writes it. */
+export const toLine = (p: LockedPackage): string =>
   `${p.name} ${p.version} ${p.architecture} ${p.size} ${p.sha256} ${p.archive} ${p.path}`;
 
-function fromLine(line: unknown, file: string): LockedPackage {
+/** Reads what toLine wrote. @throws UserError naming `file` */
+export function fromLine(line: unknown, file: string): LockedPackage {
   const match = typeof line === 'string' ? LINE.exec(line) : null;
   if (match === null) throw damaged(file, `not a package: ${JSON.stringify(line)}`);
   const [, name = '', version = '', architecture = '', size = '', sha256 = '', archive = '', path = ''] = match;

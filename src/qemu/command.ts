@@ -20,6 +20,8 @@ export interface CommandInput {
   readonly interactive: boolean;
   /** Whether the host can run arm64 guests itself. */
   readonly kvm: boolean;
+  /** A raw file that `virt` shows as a second disk, read-only. */
+  readonly disk?: string;
 }
 
 export function hostHasKvm(): boolean {
@@ -60,7 +62,7 @@ export const DRIVE = 'card';
 /** Messages of the system go to the console that is named last. */
 const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} console=${name}`];
 
-function virt({ boot, overlay, kvm }: CommandInput): string[] {
+function virt({ boot, overlay, kvm, disk }: CommandInput): string[] {
   return [
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
@@ -71,6 +73,9 @@ function virt({ boot, overlay, kvm }: CommandInput): string[] {
       '-device',
       `virtio-blk-pci,drive=${DRIVE}`,
     ],
+    ...(disk === undefined
+      ? []
+      : ['-drive', `if=none,id=tools,format=raw,readonly=on,file=${disk}`, '-device', 'virtio-blk-pci,drive=tools']),
     ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
   ];
 }

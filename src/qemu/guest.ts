@@ -27,6 +27,8 @@ export interface GuestOptions {
   readonly signal?: AbortSignal;
   /** Bytes of the card; the image itself at least. Default 8 GiB. */
   readonly cardSize?: number;
+  /** A raw file that `virt` shows as a second disk, read-only. */
+  readonly disk?: string;
 }
 
 /** A running copy-on-write view of an image. `stop` ends QEMU and removes everything that was made for it. */
@@ -114,7 +116,12 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     const input = { machine: machine.name, boot, overlay: overlay.path, ports, qmp: qmpPath, console: consoleLog };
     const argv = [
       ...tools.qemu,
-      ...qemuArguments({ ...input, interactive: options.interactive === true, kvm: hostHasKvm() }),
+      ...qemuArguments({
+        ...input,
+        interactive: options.interactive === true,
+        kvm: hostHasKvm(),
+        ...(options.disk === undefined ? {} : { disk: options.disk }),
+      }),
     ];
     log({ kind: 'command', argv });
     const qemu = startBackground(argv, { interactive: options.interactive === true });

@@ -1,0 +1,93 @@
+import type { Exception } from '../exceptions.ts';
+import { type Figure, type Measure, named } from '../figure.ts';
+
+interface Profile {
+  readonly name: string;
+  readonly title: string;
+  /** Share of the applicable rules, in percent, and how many rules may be exceptions. */
+  readonly goal?: { readonly percent: number; readonly exceptions: number; readonly applicable?: number };
+}
+
+export const PROFILES: readonly Profile[] = [
+  {
+    name: 'cis_level1_server',
+    title: 'CIS Debian 13, level 1 server',
+    goal: { percent: 95, exceptions: 20, applicable: 330 },
+  },
+  { name: 'cis_level2_server', title: 'CIS Debian 13, level 2 server', goal: { percent: 90, exceptions: 35 } },
+  {
+    name: 'anssi_bp28_intermediary',
+    title: 'ANSSI BP-028, intermediary',
+    goal: { percent: 85, exceptions: 35 },
+  },
+  { name: 'anssi_bp28_enhanced', title: 'ANSSI BP-028, enhanced' },
+];
+
+/** Rule to result, of `oscap xccdf eval --progress`: one `…_rule_NAME:RESULT` a line. */
+export const readProgress = (text: string): Map<string, string> =>
+  new Map([...text.matchAll(/_rule_(\S+?):(\w+)$/gm)].map(([, rule = '', result = '']) => [rule, result]));
+
+/** Judged and found wanting. What the scanner could not find out counts as that too. */
+const FAILED = new Set(['fail', 'error', 'unknown', 'notchecked']);
+
+function share(results: ReadonlyMap<string, string>, without: ReadonlySet<string>) {
+  const counted = [...results].filter(
+    ([rule, result]) => !without.has(rule) && (result === 'pass' || FAILED.has(result)),
+  );
+  const passed = counted.filter(([, result]) => result === 'pass').length;
+  const percent = counted.length === 0 ? 0 : (100 * passed) / counted.length;
+  return { percent, total: counted.length, failed: counted.filter(([, result]) => result !== 'pass') };
+}
+
+/** The figure of one profile, raw and without the exceptions; an exception that would pass is not needed, and fails. */
+export function profileFigure(
+  profile: Profile,
+  results: ReadonlyMap<string, string>,
+  exceptions: readonly Exception[],
+  tool: string,
+  data: string,
+): Figure {
+  const mine = exceptions.filter((one) => one.profiles.includes(profile.name));
+  const raw = share(results, new Set());
+  const tailored = share(results, new Set(mine.map(({ rule }) => rule)));
+  const idle = mine.filter(({ rule }) => !FAILED.has(results.get(rule) ?? ''));
+  const { goal } = profile;
+  const enough = goal !== undefined && raw.total >= (goal.applicable ?? 1) && mine.length <= goal.exceptions;
+  return {
+    id: `openscap/${profile.name}`,
+    title: profile.title,
+    figure: `${tailored.percent.toFixed(1)} % of ${tailored.total} rules, ${mine.length} exceptions (raw ${raw.percent.toFixed(1)} % of ${raw.total})`,
+    ...(goal === undefined
+      ? {}
+      : {
+          goal: `${goal.percent} %, ${goal.exceptions} exceptions at most${goal.applicable === undefined ? '' : `, of ${goal.applicable} rules`}`,
+          met: enough && tailored.percent >= goal.percent && idle.length === 0,
+        }),
+    tool,
+    data,
+    below: [
+      ...idle.map(({ rule }) => `${rule}: the exception is not needed`),
+      ...tailored.failed.map(([rule, result]) => (result === 'fail' ? rule : `${rule} (${result})`)),
+    ],
+  };
+}
+
+const CONTENT = '/run/score/usr/share/xml/scap/ssg/content/ssg-debian13-ds.xml';
+
+export const openscap: Measure = {
+  name: 'openscap',
+  // Half an hour for each profile under emulation: it asks the service manager about every unit, again and again.
+  slow: true,
+  async run(scene) {
+    const figures: Figure[] = [];
+    for (const profile of PROFILES) {
+      const text = await scene.root(
+        `tool oscap xccdf eval --progress --skip-valid --profile xccdf_org.ssgproject.content_profile_${profile.name} ${CONTENT} 2>/dev/null || [ $? -eq 2 ]`,
+        3600,
+      );
+      const tool = `${named(scene, 'openscap-scanner')}, ${named(scene, 'ssg-debian')}`;
+      figures.push(profileFigure(profile, readProgress(text), scene.exceptions['openscap'] ?? [], tool, 'CIS 1.0.0'));
+    }
+    return figures;
+  },
+};

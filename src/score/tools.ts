@@ -1,0 +1,108 @@
+import { existsSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { findMirrors } from '../engine/archive.ts';
+import { download, packageFile } from '../engine/download.ts';
+import { fromLine, type LockedPackage, lockDigest, toLine } from '../engine/lock.ts';
+import { makeLock } from '../engine/resolve.ts';
+import type { Cache } from '../host/cache.ts';
+import { newFolder, removeTree } from '../host/layer.ts';
+import type { Namespace } from '../host/namespace.ts';
+
+/** Scanners, as the guest's CPU runs them. They lie on a disk of their own and are never installed in a guest. */
+const REQUESTED = ['lynis', 'nmap', 'openscap-scanner', 'ssh-audit', 'sslscan'];
+
+/**
+ * The rules of CIS and ANSSI for Debian 13: data only. Trixie's own package stops at Debian 12, so it is the one of
+ * unstable, by its digest: what is measured stays the same until somebody takes a newer one.
+ */
+export const CONTENT: LockedPackage = {
+  name: 'ssg-debian',
+  version: '0.1.82-1',
+  architecture: 'all',
+  size: 3459092,
+  sha256: 'cfde145916f1f37ec96c0fe2a9ea5f44a2db0ee6f0a2dacfcf86534c0977755a',
+  archive: 'debian',
+  path: 'pool/main/s/scap-security-guide/ssg-debian_0.1.82-1_all.deb',
+};
+
+export interface ScanTools {
+  /** A raw ext4 disk with the scanners' files at their places. */
+  readonly disk: string;
+  readonly versions: ReadonlyMap<string, string>;
+  /** When the package list was made, ISO 8601. */
+  readonly made: string;
+}
+
+interface Place {
+  readonly cache: Cache;
+  readonly namespace: Namespace;
+  readonly log: Log;
+  readonly signal?: AbortSignal;
+}
+
+/** Asks the archives which packages the scanners are today, and writes that into `file`. */
+export async function lockScanTools(place: Place, file: string): Promise<void> {
+  const { namespace, log, signal } = place;
+  const toolboxes = { build: ['tar'], boot: ['tar'] };
+  const lock = await makeLock(namespace, { packages: REQUESTED, toolboxes, ...(signal ? { signal } : {}) }, log);
+  const head = [`# Scanners of ci/score; made by \`ci/score --lock\``, `made ${lock.made}`];
+  const partial = `${file}.${process.pid}.partial`;
+  await writeFile(partial, `${[...head, ...lock.image.packages.map(toLine)].join('\n')}\n`);
+  await rename(partial, file);
+}
+
+/** @throws UserError when `file` is missing or none of ours */
+export async function openScanTools(place: Place, file: string): Promise<ScanTools> {
+  const { cache, log, signal } = place;
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const [, made] = /^made (\S+)$/m.exec(text) ?? [];
+  if (made === undefined) throw new UserError({ message: `${file} is no list of scanners`, hint: 'ci/score --lock' });
+  const lines = text.split('\n').filter((line) => line !== '' && !/^(#|made )/.test(line));
+  const packages = [...lines.map((line) => fromLine(line, file)), CONTENT];
+  const folder = join(cache.toolboxes, `score-${lockDigest({ requested: REQUESTED, packages }).slice(0, 32)}`);
+  const disk = join(folder, 'fs', 'tools.img');
+  if (!existsSync(disk)) {
+    await download(cache, packages, findMirrors, log, signal);
+    await makeDisk(place, packages, folder);
+  }
+  return { disk, made, versions: new Map(packages.map(({ name, version }) => [name, version])) };
+}
+
+const SCRIPT = `set -eu
+mkdir /tmp/tree
+while read -r file; do dpkg-deb --extract "/tmp/packages/$file" /tmp/tree; done
+# Links of a merged /usr are made by a package's own script.
+cd /tmp/tree
+for name in bin sbin lib; do
+  if [ -d "$name" ] && [ ! -L "$name" ]; then mkdir -p "usr/$name"; cp -a "$name/." "usr/$name/"; rm -rf "$name"; fi
+done
+# lynis as its authors publish it: everything beside the program.
+mkdir lynis
+cp -a usr/sbin/lynis etc/lynis/default.prf usr/share/lynis/. lynis/
+rm -rf usr/share/doc usr/share/man usr/share/locale var
+rm -rf usr/share/xml/scap/ssg/content/*debian11* usr/share/xml/scap/ssg/content/*debian12* usr/share/scap-security-guide
+mke2fs -q -t ext4 -d /tmp/tree -m 0 -O ^has_journal /tmp/out/tools.img "$(( $(du -sm /tmp/tree | cut -f1) * 5 / 4 + 32 ))M"
+chmod 0644 /tmp/out/tools.img
+`;
+
+async function makeDisk({ cache, namespace, log, signal }: Place, packages: readonly LockedPackage[], folder: string) {
+  const aside = await newFolder(cache, 'score');
+  try {
+    await namespace.run(['sh', '-c', SCRIPT], {
+      root: { kind: 'host' },
+      mounts: [
+        { kind: 'bind', source: cache.packages, target: '/tmp/packages' },
+        { kind: 'bind', source: join(aside, 'fs'), target: '/tmp/out', write: true },
+      ],
+      input: packages.map((one) => `${packageFile(cache, one).slice(cache.packages.length + 1)}\n`).join(''),
+      onOutput: (text) => log({ kind: 'output', text }),
+      ...(signal ? { signal } : {}),
+    });
+    await rename(aside, folder);
+  } finally {
+    if (existsSync(aside)) await removeTree(cache, namespace, aside);
+  }
+}
