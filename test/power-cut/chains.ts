@@ -1,0 +1,59 @@
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openCard } from './card.ts';
+import { type Told, toldBy } from './judge.ts';
+import { runCard } from './machine.ts';
+import { chooser, epochs, generator } from './points.ts';
+import { copyBase } from './record.ts';
+import { type Bench, goOn, keepResult, readResults } from './try-points.ts';
+import { readWriteLog } from './write-log.ts';
+
+/** Cuts one after the other on one card, before it is let to its end. */
+const LENGTH = 5;
+
+/**
+ * Takes the power from a new card five times, each at a random moment, each time with a random part of what was not
+ * flushed; then it must become ready, with everything that its report ever told.
+ */
+export async function tryChains(bench: Bench, count: number): Promise<void> {
+  const { folder, seed, recording, masked, cpus, results } = bench;
+  const done = new Set((await readResults(results)).map(({ point }) => point));
+  const longest = recording.seconds;
+  for (let number = 1; number <= count; number += 1) {
+    const point = `chain ${number}`;
+    if (bench.enough()) return;
+    if (done.has(point)) continue;
+    const place = join(folder, `work-${process.pid}`);
+    await mkdir(place, { recursive: true });
+    try {
+      const path = join(place, 'card.raw');
+      await copyBase(folder, path);
+      await using card = await openCard(path);
+      const next = generator(`${seed}/${point}`);
+      const told: Told[] = [];
+      const times: number[] = [];
+      for (let cut = 0; cut < LENGTH; cut += 1) {
+        const cutAfter = 5 + next() * longest;
+        const outcome = await runCard({
+          ...{ firmware: recording.firmware, card: path, folder: place, masked, cpus, settle: 0 },
+          ...{ patience: cutAfter, cutAfter },
+        });
+        times.push(cutAfter);
+        const parts = epochs(await readWriteLog(outcome.log));
+        await using log = await open(outcome.log, 'r');
+        const choose = chooser(`${seed}/${point}`, { flush: cut, subset: 0 });
+        for (const [at, part] of parts.entries()) {
+          const flushed = at < parts.length - 1;
+          for (const { entry } of part) await card.apply(entry, log, flushed ? undefined : choose(entry));
+        }
+        told.push(await toldBy(path));
+      }
+      const state = card.state();
+      const found = await goOn(bench, card, place, false, told);
+      const step = `cuts at ${times.map((time) => time.toFixed(0)).join(', ')} s`;
+      await keepResult(bench, { point, step, state, whole: false, ...found, boots: LENGTH + 1 });
+    } finally {
+      await rm(place, { recursive: true, force: true });
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startBackground } from '../../src/host/background.ts';
+import { hostRunner } from '../../src/host/runner.ts';
+import { hostHasKvm } from '../../src/qemu/command.ts';
+import { bootTools } from '../../src/qemu/tools.ts';
+
+/** What the firmware would load; read from the image once: the first boot changes none of it. */
+export interface Firmware {
+  readonly kernel: string;
+  readonly initramfs: string;
+  readonly cmdline: string;
+}
+
+export interface StartOptions {
+  readonly firmware: Firmware;
+  /** A raw card; it is only read, what the guest writes goes into `folder`. */
+  readonly card: string;
+  readonly folder: string;
+  /** Units that are masked on the kernel command line; none: the image as it is. */
+  readonly masked: readonly string[];
+  readonly cpus: number;
+  /** When the guest's power goes, in seconds from the start; otherwise `settle` seconds after it was ready or failed. */
+  readonly cutAfter?: number;
+  readonly settle: number;
+  /** The longest that it may take. */
+  readonly patience: number;
+  /** Called five times a second. */
+  readonly watch?: (seen: { readonly console: string; readonly logBytes: number; readonly seconds: number }) => void;
+}
+
+export interface Outcome {
+  /** `cut`: as asked for; `late`: neither ready nor failed in time; `ended`: the guest switched itself off. */
+  readonly state: 'ready' | 'failed' | 'waiting' | 'cut' | 'late' | 'ended';
+  /** Until that state. */
+  readonly seconds: number;
+  readonly console: string;
+  /** The log of everything that the guest wrote. */
+  readonly log: string;
+}
+
+const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
+
+/** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */
+export async function runCard(options: StartOptions): Promise<Outcome> {
+  const { folder, firmware, card, masked, cpus, patience, settle, cutAfter, watch } = options;
+  const tools = await bootTools();
+  const [overlay, log, serial] = ['card.qcow2', 'writes.log', 'console.log'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await rm(overlay, { force: true });
+  await writeFile(log, '');
+  await writeFile(serial, '');
+  await hostRunner.run([...tools.qemuImg, 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', card, overlay]);
+  const kvm = hostHasKvm();
+  const words = [firmware.cmdline, ...masked.map((unit) => `systemd.mask=${unit}`), 'console=ttyAMA0,115200'];
+  const qemu = startBackground([
+    ...tools.qemu,
+    ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
+    ...(kvm ? [] : ['-cpu', 'cortex-a72']),
+    ...['-smp', String(cpus), '-m', '1024', '-nodefaults', '-no-reboot', '-display', 'none', '-monitor', 'none'],
+    ...['-kernel', firmware.kernel, '-initrd', firmware.initramfs, '-append', words.join(' ')],
+    ...['-serial', `file:${serial}`],
+    ...['-blockdev', `driver=qcow2,node-name=view,discard=unmap,file.driver=file,file.filename=${overlay}`],
+    ...['-blockdev', `driver=blklogwrites,node-name=card,file=view,log.driver=file,log.filename=${log}`],
+    // Zeros are written as zeros: the log has what the card is given.
+    ...['-device', 'virtio-blk-pci,drive=card,write-zeroes=off'],
+    ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+  ]);
+  const started = Date.now();
+  const seconds = (): number => (Date.now() - started) / 1000;
+  let over = false;
+  void qemu.ended.then(() => {
+    over = true;
+  });
+  let said: { readonly state: Outcome['state']; readonly seconds: number } | undefined;
+  try {
+    while (!over && seconds() < (cutAfter ?? patience)) {
+      await sleep(200);
+      const text = await readFile(serial, 'latin1');
+      watch?.({ console: text, logBytes: (await stat(log)).size, seconds: seconds() });
+      const word = SAID.exec(text)?.[1]?.split(' ')[0];
+      if (word !== undefined) said ??= { state: word as Outcome['state'], seconds: seconds() };
+      if (cutAfter === undefined && said !== undefined && seconds() > said.seconds + settle) break;
+    }
+  } finally {
+    // Not gently: QEMU would write back and say good-bye to its disks.
+    if (!over) process.kill(qemu.pid, 'SIGKILL');
+    await qemu.ended;
+  }
+  const text = await readFile(serial, 'latin1');
+  const end = { seconds: seconds(), console: text, log };
+  if (cutAfter !== undefined && !over) return { ...end, state: 'cut' };
+  if (said !== undefined) return { ...end, ...said };
+  return { ...end, state: over ? 'ended' : 'late' };
+}

@@ -1,0 +1,111 @@
+import { open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { hostRunner } from '../../src/host/runner.ts';
+import { extractBootFiles } from '../../src/qemu/boot-files.ts';
+import { type EphemeralSite, ephemeralSite } from '../../src/qemu/ephemeral-site.ts';
+import { personalizeInPlace } from '../../src/site/personalize.ts';
+import { applyBreak, type BreakName } from './breaks.ts';
+import { openCard } from './card.ts';
+import { type Identity, inspect } from './inspect.ts';
+import { type Firmware, runCard } from './machine.ts';
+import { readWriteLog } from './write-log.ts';
+
+/** A whole first boot, with everything that it wrote; what all points are made of. */
+export interface Recording {
+  /** What it was made of: another image, site or break makes another recording. */
+  readonly from: string;
+  readonly masked: readonly string[];
+  readonly firmware: Firmware;
+  /** When steps began, by the console: seconds, and how many bytes the log had. */
+  readonly marks: readonly { readonly step: string; readonly logBytes: number; readonly seconds: number }[];
+  readonly seconds: number;
+  /** The card after each flush, by digest; the first is the card before the first start. */
+  readonly states: readonly string[];
+  /** What the uncut first boot made. */
+  readonly identity: Identity;
+}
+
+export interface RecordOptions {
+  readonly image: string;
+  /** Everything is kept here. */
+  readonly folder: string;
+  readonly masked: readonly string[];
+  readonly cpus: number;
+  readonly broken?: BreakName;
+}
+
+/** The smallest card that the image takes is the quickest to look at. */
+const CARD_GIB = 4;
+/** Journal, application and web server write on after the device is ready. */
+const SETTLE = 20;
+
+export const baseOf = (folder: string): string => join(folder, 'base.raw');
+export const logOf = (folder: string): string => join(folder, 'first-boot.log');
+export const identityOf = (folder: string): string => join(folder, 'admin');
+
+/** The recording of `folder`, made when there is none. @throws Error when the uncut first boot goes wrong */
+export async function recording(options: RecordOptions): Promise<Recording> {
+  const { image, folder, masked, cpus, broken } = options;
+  const { mtimeMs, size } = await stat(image);
+  const from = `${image} ${size} ${mtimeMs} ${broken ?? 'whole'}`;
+  const kept = await readFile(join(folder, 'recording.json'), 'utf8').catch(() => '{}');
+  const old = JSON.parse(kept) as Partial<Recording>;
+  if (old.from === from) return old as Recording;
+
+  const base = baseOf(folder);
+  await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', image, base]);
+  await truncate(base, CARD_GIB * 1024 ** 3);
+  if (broken !== undefined) await applyBreak(base, broken, folder);
+  const site: EphemeralSite = await ephemeralSite(folder);
+  await personalizeInPlace(base, site.site, image);
+  const { kernel, initramfs, cmdline } = await extractBootFiles(base, folder, image);
+  const firmware = { kernel, initramfs, cmdline };
+
+  const marks: { step: string; logBytes: number; seconds: number }[] = [];
+  const told = await runCard({
+    ...{ firmware, card: base, folder, masked, cpus, settle: SETTLE, patience: 1500 },
+    watch({ console, logBytes, seconds }) {
+      const steps = [...console.matchAll(/amslpr: (?:\S+: )?(?:working at ([a-z-]+)|(ready))/g)];
+      for (const [, step, ready] of steps.slice(marks.length)) {
+        marks.push({ step: step ?? ready ?? '', logBytes, seconds });
+      }
+    },
+  });
+  if (told.state !== 'ready')
+    throw new Error(`the uncut first boot ended as ${told.state}:\n${told.console.slice(-3000)}`);
+  await rename(told.log, logOf(folder));
+
+  const { states, identity } = await follow(folder);
+  const found = { from, masked, firmware, marks, seconds: told.seconds, states, identity };
+  await writeFile(join(folder, 'recording.json'), `${JSON.stringify(found, undefined, 1)}\n`);
+  return found;
+}
+
+/** Digests of all states, and the device at the end. */
+async function follow(folder: string): Promise<Pick<Recording, 'states' | 'identity'>> {
+  const path = join(folder, 'card.raw');
+  await copyBase(folder, path);
+  const states: string[] = [];
+  {
+    await using card = await openCard(path);
+    await using log = await open(logOf(folder), 'r');
+    states.push(card.state());
+    for (const { entry } of await readWriteLog(logOf(folder))) {
+      await card.apply(entry, log);
+      if (entry.kind === 'flush') states.push(card.state());
+    }
+  }
+  const { identity, wrong } = await inspect(path, folder, identityOf(folder));
+  if (wrong.length > 0) throw new Error(`the uncut first boot made a bad card: ${wrong.join('; ')}`);
+  return { states, identity };
+}
+
+/** The card before its first start. */
+export async function copyBase(folder: string, path: string): Promise<void> {
+  await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', baseOf(folder), path]);
+}
+
+/** The step that was under way when the log had so many bytes. */
+export function stepAt({ marks }: Pick<Recording, 'marks'>, logBytes: number): string {
+  return marks.filter((mark) => mark.logBytes <= logBytes).at(-1)?.step ?? 'start';
+}

@@ -1,0 +1,57 @@
+import { repeated } from './judge.ts';
+import type { Recording } from './record.ts';
+import type { Result } from './try-points.ts';
+
+const COLUMNS = ['step', 'flushes', 'points tried', 'of them random', 'unique cards', 'boots', 'failures'] as const;
+
+export interface Report {
+  /** A table in Markdown, and what it does not say. */
+  readonly text: string;
+  readonly failures: number;
+}
+
+/** What was found, by step. `results` are of all parts; `flushSteps` the step of each flush. */
+export function report(results: readonly Result[], recording: Recording, flushSteps: readonly string[]): Report {
+  const points = results.filter(({ point }) => !point.startsWith('chain'));
+  const chains = results.filter(({ point }) => point.startsWith('chain'));
+  const made = results.flatMap(({ identity }) => identity ?? []);
+  const twice = repeated(made, recording.identity);
+  const row = (name: string, all: readonly Result[], flushes: number): string =>
+    [
+      name,
+      flushes,
+      all.length,
+      all.filter(({ point }) => point.includes('.')).length,
+      new Set(all.map(({ state }) => state)).size,
+      all.reduce((sum, { boots }) => sum + boots, 0),
+      all.filter(({ wrong }) => wrong.length > 0).length,
+    ].join(' | ');
+  const steps = [...new Set(flushSteps)];
+  const count = (step: string): number => flushSteps.filter((one) => one === step).length;
+  const rows = steps.map((step) =>
+    row(
+      step,
+      points.filter((one) => one.step === step),
+      count(step),
+    ),
+  );
+  const seconds = (whole: boolean): string => {
+    const all = results.filter((one) => one.whole === whole && one.boots === 1).map((one) => one.seconds);
+    return all.length === 0 ? 'none' : `${(all.reduce((sum, one) => sum + one, 0) / all.length).toFixed(0)} s`;
+  };
+  const failures = results.filter(({ wrong }) => wrong.length > 0);
+  const text = [
+    `| ${COLUMNS.join(' | ')} |`,
+    `| ${COLUMNS.map((_, at) => (at === 0 ? '---' : '--:')).join(' | ')} |`,
+    ...rows.map((one) => `| ${one} |`),
+    `| ${row('all', points, flushSteps.length)} |`,
+    '',
+    `Flushes that leave different cards: ${new Set(recording.states).size} of ${recording.states.length}.`,
+    `Unmodified image: ${points.filter(({ whole }) => whole).length} points.`,
+    `Cards cut five times in a row: ${chains.length} (${chains.length * 5} cuts), ${chains.filter(({ wrong }) => wrong.length > 0).length} failures.`,
+    `Mean time to ready: ${seconds(false)} with units masked, ${seconds(true)} without.`,
+    `Keys made twice: ${twice.length === 0 ? 'none' : twice.join('; ')}.`,
+    ...failures.map(({ point, step, wrong }) => `FAILED ${point} (${step}): ${wrong.join('; ')}`),
+  ];
+  return { text: `${text.join('\n')}\n`, failures: failures.length + twice.length };
+}

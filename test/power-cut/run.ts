@@ -1,0 +1,59 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BreakName } from './breaks.ts';
+import { tryChains } from './chains.ts';
+import { MASKED } from './masked.ts';
+import { logOf, recording, stepAt } from './record.ts';
+import { type Report, report } from './report.ts';
+import { choose } from './select.ts';
+import { type Bench, type Result, readResults, tryPoints } from './try-points.ts';
+import { readWriteLog } from './write-log.ts';
+
+export interface RunOptions {
+  readonly image: string;
+  readonly folder: string;
+  readonly seed: string;
+  readonly sample?: number;
+  readonly subsets: number;
+  readonly whole: number;
+  readonly chains: number;
+  /** This part, from 1, of so many. */
+  readonly part: readonly [number, number];
+  readonly minutes: number;
+  readonly cpus: number;
+  readonly broken?: BreakName;
+  readonly steps?: readonly string[];
+  /** Record the first boot with masked units too: quicker, and nothing for a full run. */
+  readonly quick: boolean;
+  readonly log: (text: string) => void;
+}
+
+/** Records a first boot where that was not done, tries this part's points, and tells of the results of all parts. */
+export async function powerCuts(options: RunOptions): Promise<Report> {
+  const { image, folder, seed, part, log, cpus, broken, quick } = options;
+  const until = Date.now() + options.minutes * 60_000;
+  await mkdir(folder, { recursive: true });
+  log(`Seed: ${seed}`);
+  log(`Masked in boots that are not marked as whole: ${MASKED.join(' ')}`);
+  const masked = quick ? MASKED : [];
+  const recorded = await recording({ image, folder, masked, cpus, ...(broken ? { broken } : {}) });
+  const writes = await readWriteLog(logOf(folder));
+  const flushSteps = [0, ...writes.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end)].map((end) =>
+    stepAt(recorded, end),
+  );
+  const tries = choose(writes, recorded, options).filter((_, at) => at % part[1] === part[0] - 1);
+  log(`First boot: ready after ${recorded.seconds.toFixed(0)} s, ${flushSteps.length} flushes; ${tries.length} points`);
+  const bench: Bench = {
+    ...{ folder, recording: recorded, seed, masked: MASKED, cpus, log },
+    results: join(folder, `results-${seed}-${part[0]}-of-${part[1]}.jsonl`),
+    enough: () => Date.now() > until,
+  };
+  await tryPoints(bench, tries);
+  await tryChains(bench, Math.ceil(options.chains / part[1]));
+  return report(await allResults(folder, seed), recorded, flushSteps);
+}
+
+async function allResults(folder: string, seed: string): Promise<Result[]> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith(`results-${seed}-`));
+  return (await Promise.all(names.map((name) => readResults(join(folder, name))))).flat();
+}

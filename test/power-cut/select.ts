@@ -1,0 +1,62 @@
+import { generator, type Point } from './points.ts';
+import { type Recording, stepAt } from './record.ts';
+import type { Try } from './try-points.ts';
+import type { Logged } from './write-log.ts';
+
+export interface Wanted {
+  /** At most so many flushes, spread over all steps; all without it. */
+  readonly sample?: number;
+  /** Random choices of unflushed sectors, as a share of the flushes: 1 is one for each. */
+  readonly subsets: number;
+  /** Points that run the image as it is, spread over all steps. */
+  readonly whole: number;
+  readonly seed: string;
+  /** Only points within these steps. */
+  readonly steps?: readonly string[];
+}
+
+/** Rounds of about so many points: each goes once through the whole first boot. */
+const ROUND = 24;
+
+/**
+ * What to try, in an order whose beginning is already spread over all steps: the first and last flush of each step, then
+ * rounds from the first flush to the last, with the random subsets between them.
+ */
+export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks'>, wanted: Wanted): Try[] {
+  const ends = log.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end);
+  const steps = ['start', ...ends.map((end) => stepAt(recording, end))];
+  const edges = steps.flatMap((step, flush): Point[] =>
+    step !== steps[flush - 1] || step !== steps[flush + 1] ? [{ flush }] : [],
+  );
+  const next = generator(`${wanted.seed}/order`);
+  const subsets = Array.from(
+    { length: Math.round(steps.length * wanted.subsets) },
+    (_, number): Point => ({
+      flush: number % steps.length,
+      subset: Math.floor(number / steps.length),
+    }),
+  );
+  const every: Point[] = [...steps.map((_, flush) => ({ flush })), ...subsets].sort((a, b) => a.flush - b.flush);
+  const stride = Math.max(1, Math.ceil(every.length / ROUND));
+  const starts = Array.from({ length: stride }, (_, start) => ({ start, order: next() }));
+  const rounds = starts
+    .sort((a, b) => a.order - b.order)
+    .flatMap(({ start }) => every.filter((_, at) => at % stride === start));
+  const ordered = [...edges, ...rounds].filter(
+    (point, at, all) => all.findIndex((one) => one.flush === point.flush && one.subset === point.subset) === at,
+  );
+  const within = ordered.filter(({ flush }) => wanted.steps?.includes(steps[flush] ?? '') ?? true);
+  const some = wanted.sample === undefined ? within : spread(within, wanted.sample);
+  const whole = spread(
+    steps.map((_, flush) => ({ flush })),
+    wanted.whole,
+  );
+  return [...some.map((point) => ({ point, whole: false })), ...whole.map((point) => ({ point, whole: true }))];
+}
+
+/** `count` of them: the first of the order, which are spread already, or evenly chosen when they are in time's order. */
+function spread(points: readonly Point[], count: number): Point[] {
+  if (count >= points.length) return [...points];
+  const step = points.length / count;
+  return Array.from({ length: count }, (_, at) => points[Math.floor((at + 0.5) * step)]).flatMap((one) => one ?? []);
+}

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import type { Identity } from '../../power-cut/inspect.ts';
+import { fixedAt, repeated } from '../../power-cut/judge.ts';
+import type { Recording } from '../../power-cut/record.ts';
+import { report } from '../../power-cut/report.ts';
+import { choose } from '../../power-cut/select.ts';
+import type { Result } from '../../power-cut/try-points.ts';
+import type { Logged } from '../../power-cut/write-log.ts';
+
+const identity = (name: string): Identity => ({
+  ...{
+    hostKey: `host ${name}`,
+    machineId: `machine ${name}`,
+    container: `container ${name}`,
+    bundle: `bundle ${name}`,
+  },
+  ...{ tlsKey: `tls ${name}`, flaskKey: `flask ${name}`, fernetKey: `fernet ${name}` },
+});
+const marks = ['entropy', 'host-key', 'partitions', 'data', 'sudo-passwords', 'ready'].map((step, at) => ({
+  ...{ step, logBytes: (at + 1) * 1000, seconds: at },
+}));
+const recording: Recording = {
+  ...{ from: '', masked: [], firmware: { kernel: '', initramfs: '', cmdline: '' }, marks, seconds: 100 },
+  ...{ states: ['a', 'b', 'b'], identity: identity('first') },
+};
+/** A flush each 100 bytes. */
+const log: Logged[] = Array.from({ length: 70 }, (_, at) => ({ entry: { kind: 'flush' }, end: (at + 1) * 100 }));
+const result = (point: string, more: Partial<Result> = {}): Result => ({
+  ...{ point, step: 'data', state: point, whole: false, boots: 1, seconds: 40, wrong: [] },
+  ...more,
+});
+
+test('what was published is fixed, and nothing before', () => {
+  expect(fixedAt(recording, 900)).toEqual({});
+  expect(fixedAt(recording, 3000)).toEqual({ machineId: 'machine first', hostKey: 'host first' });
+  expect(fixedAt(recording, 5500)).toMatchObject({ container: 'container first', bundle: 'bundle first' });
+});
+
+test('a full choice has every flush and its subsets once, the first ones from every step', () => {
+  const all = choose(log, recording, { subsets: 1, whole: 10, seed: '1' });
+  const cut = all.filter(({ whole }) => !whole).map(({ point }) => `${point.flush}.${point.subset ?? ''}`);
+  expect(new Set(cut).size).toBe(cut.length);
+  expect(cut).toHaveLength(71 * 2);
+  expect(all.filter(({ whole }) => whole)).toHaveLength(10);
+  const first = new Set(all.slice(0, 14).map(({ point }) => Math.min(6, Math.floor(point.flush / 10))));
+  expect(first.size).toBe(7);
+});
+
+test('a sample has as many as were asked for, and a step only its own', () => {
+  expect(choose(log, recording, { sample: 5, subsets: 1, whole: 0, seed: '1' })).toHaveLength(5);
+  const some = choose(log, recording, { subsets: 0, whole: 0, seed: '1', steps: ['data'] });
+  expect(some.map(({ point }) => point.flush).sort()).toEqual([40, 41, 42, 43, 44, 45, 46, 47, 48, 49]);
+});
+
+test('keys that two devices made are seen; those of the card that both come from are not', () => {
+  const [a, b] = [identity('a'), identity('b')];
+  expect(repeated([a, b, identity('first'), identity('first')], recording.identity)).toEqual([]);
+  expect(repeated([a, { ...b, hostKey: a.hostKey }], recording.identity)).toEqual(['hostKey was made twice: host a']);
+});
+
+test('the table counts points, cards, boots and failures', () => {
+  const results = [
+    result('40', { identity: identity('a') }),
+    result('41', { same: true, state: '40', boots: 0 }),
+    result('41.0', { wrong: ['no host key'], identity: identity('b') }),
+    result('40', { whole: true, seconds: 90 }),
+    result('chain 1', { boots: 6 }),
+  ];
+  const { text, failures } = report(results, recording, Array<string>(7).fill('data'));
+  expect(text).toContain('| data | 7 | 4 | 1 | 2 | 3 | 1 |');
+  expect(text).toContain('| all | 7 | 4 | 1 | 2 | 3 | 1 |');
+  expect(text).toContain('Unmodified image: 1 points.');
+  expect(text).toContain('1 (5 cuts), 0 failures');
+  expect(text).toContain('FAILED 41.0 (data): no host key');
+  expect(failures).toBe(1);
+});
