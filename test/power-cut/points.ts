@@ -21,9 +21,6 @@ export function epochs(log: readonly Logged[]): Logged[][] {
   return found;
 }
 
-/** How many flushes there are. */
-export const flushes = (log: readonly Logged[]): number => log.filter(({ entry }) => entry.kind === 'flush').length;
-
 /**
  * Which sectors of the requests after a flush reached the card, at random but always the same for a seed. One choice in
  * four keeps whole requests or none, as cards with larger pages do; the others decide for each sector.

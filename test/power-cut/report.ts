@@ -8,6 +8,8 @@ export interface Report {
   /** A table in Markdown, and what it does not say. */
   readonly text: string;
   readonly failures: number;
+  /** How often a device was started. */
+  readonly boots: number;
 }
 
 /** What was found, by step. `results` are of all parts; `flushSteps` the step of each flush. */
@@ -39,6 +41,7 @@ export function report(results: readonly Result[], recording: Recording, flushSt
     const all = results.filter((one) => one.whole === whole && one.boots === 1).map((one) => one.seconds);
     return all.length === 0 ? 'none' : `${(all.reduce((sum, one) => sum + one, 0) / all.length).toFixed(0)} s`;
   };
+  const boots = results.reduce((sum, one) => sum + one.boots, 0);
   const failures = results.filter(({ wrong }) => wrong.length > 0);
   const text = [
     `| ${COLUMNS.join(' | ')} |`,
@@ -53,5 +56,5 @@ export function report(results: readonly Result[], recording: Recording, flushSt
     `Keys made twice: ${twice.length === 0 ? 'none' : twice.join('; ')}.`,
     ...failures.map(({ point, step, wrong }) => `FAILED ${point} (${step}): ${wrong.join('; ')}`),
   ];
-  return { text: `${text.join('\n')}\n`, failures: failures.length + twice.length };
+  return { text: `${text.join('\n')}\n`, failures: failures.length + twice.length, boots };
 }

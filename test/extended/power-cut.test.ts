@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import { builtImage } from '../image/built-image.ts';
+import { scratch } from '../image/small-image.ts';
+import { powerCuts } from '../power-cut/run.ts';
+
+const quick = { seed: '1', subsets: 0, whole: 0, chains: 0, part: [1, 1], cpus: 2, quick: true } as const;
+const log = (text: string): void => void process.stderr.write(`power cuts: ${text}\n`);
+
+// Proof that a run of ci/power-cut can fail: one sync is taken out, and the device loses a host key that sshd has shown.
+it('a sync that is missing is found', async () => {
+  await using folder = await scratch();
+  const { image } = await builtImage();
+  const given = { ...quick, image, folder: folder.path, sample: 4, minutes: 60, log };
+  const found = await powerCuts({ ...given, broken: 'fsync-host-keys', steps: ['partitions'] });
+  expect(found.failures, found.text).toBeGreaterThan(0);
+  expect(found.text).toContain('hostKey is another one than before');
+});
