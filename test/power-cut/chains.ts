@@ -16,7 +16,7 @@ const LENGTH = 5;
  * flushed; then it must become ready, with everything that its report ever told.
  */
 export async function tryChains(bench: Bench, count: number): Promise<void> {
-  const { folder, seed, recording, masked, cpus, results } = bench;
+  const { folder, seed, recording, cpus, results } = bench;
   const done = new Set((await readResults(results)).map(({ point }) => point));
   const longest = recording.seconds;
   for (let number = 1; number <= count; number += 1) {
@@ -35,7 +35,7 @@ export async function tryChains(bench: Bench, count: number): Promise<void> {
       for (let cut = 0; cut < LENGTH; cut += 1) {
         const cutAfter = 5 + next() * longest;
         const outcome = await runCard({
-          ...{ firmware: recording.firmware, card: path, folder: place, masked, cpus, settle: 0 },
+          ...{ firmware: recording.firmware, card: path, folder: place, whole: false, cpus, settle: 0 },
           ...{ patience: cutAfter, cutAfter },
         });
         times.push(cutAfter);

@@ -10,6 +10,8 @@ import { bootTools } from '../../src/qemu/tools.ts';
 export interface Firmware {
   readonly kernel: string;
   readonly initramfs: string;
+  /** The same with what masks units. */
+  readonly masking: string;
   readonly cmdline: string;
 }
 
@@ -18,8 +20,8 @@ export interface StartOptions {
   /** A raw card; it is only read, what the guest writes goes into `folder`. */
   readonly card: string;
   readonly folder: string;
-  /** Units that are masked on the kernel command line; none: the image as it is. */
-  readonly masked: readonly string[];
+  /** The image as it is, with no unit masked. */
+  readonly whole: boolean;
   readonly cpus: number;
   /** When the guest's power goes, in seconds from the start; otherwise `settle` seconds after it was ready or failed. */
   readonly cutAfter?: number;
@@ -44,7 +46,7 @@ const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
 /** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */
 export async function runCard(options: StartOptions): Promise<Outcome> {
-  const { folder, firmware, card, masked, cpus, patience, settle, cutAfter, watch } = options;
+  const { folder, firmware, card, whole, cpus, patience, settle, cutAfter, watch } = options;
   const tools = await bootTools();
   const [overlay, log, serial] = ['card.qcow2', 'writes.log', 'console.log'].map((name) => join(folder, name)) as [
     string,
@@ -56,13 +58,13 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   await writeFile(serial, '');
   await hostRunner.run([...tools.qemuImg, 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', card, overlay]);
   const kvm = hostHasKvm();
-  const words = [firmware.cmdline, ...masked.map((unit) => `systemd.mask=${unit}`), 'console=ttyAMA0,115200'];
+  const initramfs = whole ? firmware.initramfs : firmware.masking;
   const qemu = startBackground([
     ...tools.qemu,
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
     ...['-smp', String(cpus), '-m', '1024', '-nodefaults', '-no-reboot', '-display', 'none', '-monitor', 'none'],
-    ...['-kernel', firmware.kernel, '-initrd', firmware.initramfs, '-append', words.join(' ')],
+    ...['-kernel', firmware.kernel, '-initrd', initramfs, '-append', `${firmware.cmdline} console=ttyAMA0,115200`],
     ...['-serial', `file:${serial}`],
     ...['-blockdev', `driver=qcow2,node-name=view,discard=unmap,file.driver=file,file.filename=${overlay}`],
     ...['-blockdev', `driver=blklogwrites,node-name=card,file=view,log.driver=file,log.filename=${log}`],

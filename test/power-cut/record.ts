@@ -8,13 +8,15 @@ import { applyBreak, type BreakName } from './breaks.ts';
 import { openCard } from './card.ts';
 import { type Identity, inspect } from './inspect.ts';
 import { type Firmware, runCard } from './machine.ts';
+import { maskedInitramfs } from './masked.ts';
 import { readWriteLog } from './write-log.ts';
 
 /** A whole first boot, with everything that it wrote; what all points are made of. */
 export interface Recording {
   /** What it was made of: another image, site or break makes another recording. */
   readonly from: string;
-  readonly masked: readonly string[];
+  /** Whether no unit was masked. */
+  readonly whole: boolean;
   readonly firmware: Firmware;
   /** When steps began, by the console: seconds, and how many bytes the log had. */
   readonly marks: readonly { readonly step: string; readonly logBytes: number; readonly seconds: number }[];
@@ -29,7 +31,7 @@ export interface RecordOptions {
   readonly image: string;
   /** Everything is kept here. */
   readonly folder: string;
-  readonly masked: readonly string[];
+  readonly whole: boolean;
   readonly cpus: number;
   readonly broken?: BreakName;
 }
@@ -45,9 +47,9 @@ export const identityOf = (folder: string): string => join(folder, 'admin');
 
 /** The recording of `folder`, made when there is none. @throws Error when the uncut first boot goes wrong */
 export async function recording(options: RecordOptions): Promise<Recording> {
-  const { image, folder, masked, cpus, broken } = options;
+  const { image, folder, whole, cpus, broken } = options;
   const { mtimeMs, size } = await stat(image);
-  const from = `${image} ${size} ${mtimeMs} ${broken ?? 'whole'}`;
+  const from = `${image} ${size} ${mtimeMs} ${broken ?? 'unbroken'}${whole ? '' : ', masked'}`;
   const kept = await readFile(join(folder, 'recording.json'), 'utf8').catch(() => '{}');
   const old = JSON.parse(kept) as Partial<Recording>;
   if (old.from === from) return old as Recording;
@@ -59,11 +61,12 @@ export async function recording(options: RecordOptions): Promise<Recording> {
   const site: EphemeralSite = await ephemeralSite(folder);
   await personalizeInPlace(base, site.site, image);
   const { kernel, initramfs, cmdline } = await extractBootFiles(base, folder, image);
-  const firmware = { kernel, initramfs, cmdline };
+  const firmware: Firmware = { kernel, initramfs, cmdline, masking: join(folder, 'initramfs-masking') };
+  await maskedInitramfs(initramfs, firmware.masking);
 
   const marks: { step: string; logBytes: number; seconds: number }[] = [];
   const told = await runCard({
-    ...{ firmware, card: base, folder, masked, cpus, settle: SETTLE, patience: 1500 },
+    ...{ firmware, card: base, folder, whole, cpus, settle: SETTLE, patience: 1500 },
     watch({ console, logBytes, seconds }) {
       const steps = [...console.matchAll(/amslpr: (?:\S+: )?(?:working at ([a-z-]+)|(ready))/g)];
       for (const [, step, ready] of steps.slice(marks.length)) {
@@ -76,7 +79,7 @@ export async function recording(options: RecordOptions): Promise<Recording> {
   await rename(told.log, logOf(folder));
 
   const { states, identity } = await follow(folder);
-  const found = { from, masked, firmware, marks, seconds: told.seconds, states, identity };
+  const found = { from, whole, firmware, marks, seconds: told.seconds, states, identity };
   await writeFile(join(folder, 'recording.json'), `${JSON.stringify(found, undefined, 1)}\n`);
   return found;
 }

@@ -35,8 +35,7 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   await mkdir(folder, { recursive: true });
   log(`Seed: ${seed}`);
   log(`Masked in boots that are not marked as whole: ${MASKED.join(' ')}`);
-  const masked = quick ? MASKED : [];
-  const recorded = await recording({ image, folder, masked, cpus, ...(broken ? { broken } : {}) });
+  const recorded = await recording({ image, folder, whole: !quick, cpus, ...(broken ? { broken } : {}) });
   const writes = await readWriteLog(logOf(folder));
   const flushSteps = [0, ...writes.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end)].map((end) =>
     stepAt(recorded, end),
@@ -44,7 +43,7 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   const tries = choose(writes, recorded, options).filter((_, at) => at % part[1] === part[0] - 1);
   log(`First boot: ready after ${recorded.seconds.toFixed(0)} s, ${flushSteps.length} flushes; ${tries.length} points`);
   const bench: Bench = {
-    ...{ folder, recording: recorded, seed, masked: MASKED, cpus, log },
+    ...{ folder, recording: recorded, seed, cpus, log },
     results: join(folder, `results-${seed}-${part[0]}-of-${part[1]}.jsonl`),
     enough: () => Date.now() > until,
   };

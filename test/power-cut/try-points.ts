@@ -34,7 +34,6 @@ export interface Bench {
   readonly folder: string;
   readonly recording: Recording;
   readonly seed: string;
-  readonly masked: readonly string[];
   readonly cpus: number;
   /** Where results go; the lines that are there already are not tried again. */
   readonly results: string;
@@ -110,14 +109,14 @@ export async function tryPoints(bench: Bench, tries: readonly Try[]): Promise<vo
 
 /** Starts a card and lets it come to its end; puts what it wrote onto the card, and judges it. */
 export async function goOn(
-  { recording, masked, cpus, folder }: Bench,
+  { recording, cpus, folder }: Bench,
   card: Card,
   place: string,
   whole: boolean,
   before: readonly Partial<Identity>[],
 ): Promise<Pick<Result, 'boots' | 'seconds' | 'wrong' | 'identity'>> {
   const outcome = await runCard({
-    ...{ firmware: recording.firmware, card: card.path, folder: place, masked: whole ? [] : masked },
+    ...{ firmware: recording.firmware, card: card.path, folder: place, whole },
     ...{ cpus, settle: 1, patience: PATIENCE },
   });
   await using log = await open(outcome.log, 'r');

@@ -20,7 +20,7 @@ const marks = ['entropy', 'host-key', 'partitions', 'data', 'sudo-passwords', 'r
   ...{ step, logBytes: (at + 1) * 1000, seconds: at },
 }));
 const recording: Recording = {
-  ...{ from: '', masked: [], firmware: { kernel: '', initramfs: '', cmdline: '' }, marks, seconds: 100 },
+  ...{ from: '', whole: true, firmware: { kernel: '', initramfs: '', masking: '', cmdline: '' }, marks, seconds: 100 },
   ...{ states: ['a', 'b', 'b'], identity: identity('first') },
 };
 /** A flush each 100 bytes. */
