@@ -68,6 +68,11 @@ def readable(text: str) -> str:
     """The status for people."""
     found = json.loads(text)
     lines = [f'{found["hostname"] or "device"}: {found["state"]}{" at " + found["step"] if found["step"] else ""}']
+    steps = found.get('steps', {})
+    every = [name for part in ('done', 'now', 'next') for name in steps.get(part, [])]
+    if steps.get('now'):
+        ahead = ', '.join(steps['next']) or 'none'
+        lines.append(f'Step {len(steps["done"]) + 1} of {len(every)}: {steps["now"][0]}. Still to do: {ahead}')
     lines += [found['message']] if found['message'] else []
     lines += [f'Next: {found["hint"]}'] if found['hint'] else []
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')

@@ -68,13 +68,17 @@ def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
 
 def facts(ctx: Context) -> dict[str, Any]:
     """Everything that `status` knows."""
+    from amslpr_device.runner import FIRST_BOOT, PROVISION
+
     found = ctx.remember('data.json')
+    now = status.current(ctx)
     return {
         'state': 'starting',
         'step': '',
         'message': '',
         'hint': '',
-        **status.current(ctx),
+        **now,
+        'steps': status.progress(now, (*FIRST_BOOT, *PROVISION)),
         'hostname': ctx.site.get('hostname', ''),
         'unlock': ctx.site.get('unlock', {}).get('method', ''),
         'data': 'open' if ctx.is_mounted('/data') else 'closed' if found.get('state') == 'live' else 'not made',

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,6 +41,14 @@ def tell(ctx: Context, status: Status) -> None:
     if status.state != 'working':
         with contextlib.suppress(StepError):
             note(ctx, status)
+
+
+def progress(now: dict[str, Any], order: Sequence[str]) -> dict[str, list[str]]:
+    """The steps in their order, by what is known of them: done, the one that is under way or stopped, to do."""
+    if now.get('state') == 'ready':
+        return {'done': list(order), 'now': [], 'next': []}
+    at = order.index(now['step']) if now.get('step') in order else 0
+    return {'done': list(order[:at]), 'now': [order[at]] if now.get('step') else [], 'next': list(order[at + 1 :])}
 
 
 def note(ctx: Context, status: Status) -> None:

@@ -85,6 +85,18 @@ def test_status_for_people_and_programs(device: Context, capsys: pytest.CaptureF
     assert 'Recovery: unproven' in cli.readable(text)
 
 
+def test_the_order_of_steps_is_shown(device: Context) -> None:
+    order = (*runner.FIRST_BOOT, *runner.PROVISION)
+    status.tell(device, status.Status('waiting', 'data', 'No passphrase yet.'))
+    found = service.facts(device)
+    assert [*found['steps']['done'], 'data', *found['steps']['next']] == list(order)
+    text = cli.readable(json.dumps(found))
+    assert f'Step {order.index("data") + 1} of {len(order)}: data. Still to do: sudo-passwords, ' in text
+    status.tell(device, status.Status('ready'))
+    assert service.facts(device)['steps'] == {'done': list(order), 'now': [], 'next': []}
+    assert 'Step ' not in cli.readable(json.dumps(service.facts(device)))
+
+
 def test_the_bundle_is_proven_by_its_code(device: Context, admin_key: Path) -> None:
     for phase in runner.PHASES:
         runner.run(device, phase)
