@@ -119,6 +119,16 @@ def test_without_a_site_file_nothing_is_made(ctx: Context) -> None:
     assert runner.run(ctx, 'provision') == 0
 
 
+def test_a_boot_partition_that_is_not_there_is_no_missing_site_file(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ctx.boot / 'site.yaml').unlink()
+    monkeypatch.setattr(Context, 'real', True)
+    with pytest.raises(StepError, match='not mounted') as told:
+        site.make(ctx)
+    assert not isinstance(told.value, Waiting)
+
+
 def test_a_bad_site_file_is_refused_with_its_line(ctx: Context, admin_key: Path) -> None:
     (ctx.boot / 'site.yaml').write_text(site_text(admin_key).replace('gate-north', 'Gate_North'))
     with pytest.raises(Waiting, match='line 3'):

@@ -42,6 +42,7 @@ export interface Outcome {
   readonly log: string;
 }
 
+const PATIENT = 'systemd.default_device_timeout_sec=900';
 const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
 /** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */
@@ -64,7 +65,15 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
     ...['-smp', String(cpus), '-m', '1024', '-nodefaults', '-no-reboot', '-display', 'none', '-monitor', 'none'],
-    ...['-kernel', firmware.kernel, '-initrd', initramfs, '-append', `${firmware.cmdline} console=ttyAMA0,115200`],
+    // A busy host takes minutes for what takes a board seconds; by default systemd gives up on a disk after 90 seconds.
+    ...[
+      '-kernel',
+      firmware.kernel,
+      '-initrd',
+      initramfs,
+      '-append',
+      `${firmware.cmdline} ${PATIENT} console=ttyAMA0,115200`,
+    ],
     ...['-serial', `file:${serial}`],
     ...['-blockdev', `driver=qcow2,node-name=view,discard=unmap,file.driver=file,file.filename=${overlay}`],
     ...['-blockdev', `driver=blklogwrites,node-name=card,file=view,log.driver=file,log.filename=${log}`],

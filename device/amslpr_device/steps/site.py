@@ -39,6 +39,11 @@ def offered(ctx: Context) -> Result | None:
         ) from error
 
 
+def boot_is_there(ctx: Context) -> bool:
+    """Whether the boot partition is mounted. A card that answers too late, or not, is no card without a site file."""
+    return not ctx.real or ctx.boot.is_mount()
+
+
 def product_ok(ctx: Context) -> bool:
     """Whether a site was accepted, and no other one is offered to a device that is not ready yet."""
     if not recall(ctx):
@@ -52,6 +57,9 @@ def product_ok(ctx: Context) -> bool:
 def make(ctx: Context) -> None:
     """Accepts the offered file, or says what is wrong with it, or waits for one."""
     found = offered(ctx)
+    if found is None and not boot_is_there(ctx):
+        hint = 'start the device again; if that does not help, write the card again or use another one'
+        raise StepError('the boot partition is not mounted, so that no site file can be read', hint)
     if found is None:
         near = [name for name in NEARLY if (ctx.boot / name).exists()]
         if near:
