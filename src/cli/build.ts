@@ -8,6 +8,7 @@ interface Flags {
   readonly output: string;
   readonly release?: true;
   readonly dispatch: boolean;
+  readonly compress: boolean;
   readonly fresh?: true;
   readonly keyring?: string;
 }
@@ -18,13 +19,14 @@ export const buildVerb: Verb = (run, tool) =>
     .description('Builds the image and its companions from the lock file, and makes a lock file when there is none.')
     .argument('<file>', 'the configuration')
     .option('-o, --output <folder>', 'where everything is written', 'out')
-    .option('--release', 'compress with xz too')
+    .option('--release', 'compress with xz too, and check what is cached by its content')
+    .option('--no-compress', 'leave out the .img.zst')
     .option('--no-dispatch', "emulate every program of the image, and run none by the toolbox's native copy")
     .option('--fresh', 'make everything anew but packages and toolbox')
     .option('--keyring <file>', "keys that sign the archive's indexes (default: Debian's)")
     .addHelpText('after', '\nExample:\n  amslpr-image build config/amslpr.yaml -o out')
     .action(
-      run(async (file: string, { output, release, dispatch, fresh, keyring }: Flags) => {
+      run(async (file: string, { output, release, dispatch, compress, fresh, keyring }: Flags) => {
         const plan = loadPlan(file, tool);
         const { build } = await import('../engine/build.ts');
         const options = {
@@ -34,6 +36,7 @@ export const buildVerb: Verb = (run, tool) =>
           signal: tool.signal,
           release: release === true,
           noDispatch: !dispatch,
+          compress,
           fresh: fresh === true,
           ...(keyring === undefined ? {} : { keyring }),
         };

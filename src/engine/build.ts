@@ -1,25 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { auditImage, jsonReport, junitReport, textReport } from '../audit/report.ts';
+import { type AuditReport, auditImage, jsonReport, junitReport, textReport } from '../audit/report.ts';
 import { toolboxTools } from '../audit/tools.ts';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
 import { openCache } from '../host/cache.ts';
-import { newFolder, removeTree } from '../host/layer.ts';
+import type { Held } from '../host/flock.ts';
+import { newFolder, removeTree } from '../host/folders.ts';
+import type { LayerPlace } from '../host/layer.ts';
 import { openNamespace } from '../host/namespace.ts';
+import { digestOf } from '../plan/digest.ts';
 import { openDispatch } from '../toolbox/dispatch.ts';
-import { openToolbox } from '../toolbox/toolbox.ts';
+import { describeToolbox, openToolbox } from '../toolbox/toolbox.ts';
 import { findMirrors } from './archive.ts';
-import { keepLog } from './build-log.ts';
-import { makeCompanions } from './companions.ts';
+import { type KeptLog, keepLog } from './build-log.ts';
+import { codeDigest, readBuilt, writeBuilt } from './built.ts';
+import { makeCompanions, sumImage } from './companions.ts';
 import type { BuildContext } from './context.ts';
 import { type Delivered, deliver } from './deliver.ts';
 import { download, packageFile } from './download.ts';
 import { buildLayers } from './layers.ts';
 import { type Lock, sourceDateEpoch } from './lock.ts';
 import { type LockOptions, openLock } from './lock-file.ts';
-import { makeStep } from './step.ts';
+import { makeStep, type Step } from './step.ts';
 import { isLocal } from './steps/apt-sources.ts';
 import { writeImage } from './steps/image.ts';
 
@@ -28,12 +32,14 @@ export interface BuildOptions extends LockOptions {
   readonly out: string;
   /** Folder of the project. */
   readonly project: string;
-  /** Compress with xz too. */
+  /** Compress with xz too, check what is cached by its content, and make the image in any case. */
   readonly release?: boolean;
   /** Emulate every program of the image. */
   readonly noDispatch?: boolean;
   /** Use no cached layer, and keep none: everything but packages and toolbox is made anew. */
   readonly fresh?: boolean;
+  /** Make the .img.zst. Default true. */
+  readonly compress?: boolean;
 }
 
 export interface BuildResult extends Delivered {
@@ -52,46 +58,90 @@ export async function build(plan: Plan, options: BuildOptions, tell: Log): Promi
   const cache = await openCache();
   const kept = await keepLog(cache, plan.name, tell);
   const step = makeStep(kept.log, options.signal);
-  const { name } = plan;
+  const held = new Map<string, Held>();
   try {
     const lock = await step('lock', () => openLock(plan, options, kept.log));
-    const context = await step('toolbox', () => openContext(plan, lock, options, kept.log));
-    const layers = await buildLayers(context, step, options.fresh === true ? randomUUID() : undefined);
-    const folder = await newFolder(cache, 'image');
-    try {
-      const image = await step('image', () => writeImage(context, layers, folder));
-      const tools = await toolboxTools(context.toolbox);
-      const signal = options.signal === undefined ? {} : { signal: options.signal };
-      const report = {
-        ...(await auditImage(image, plan.checks, kept.log, { tools, ...signal })),
-        image: `${name}.img`,
-      };
-      const names = await step('companions', () => makeCompanions(context, layers, folder, options.release === true));
-      const texts = {
-        [`${name}.audit.txt`]: textReport(report),
-        [`${name}.audit.json`]: jsonReport(report),
-        [`${name}.audit.xml`]: junitReport(report),
-        [`${name}.build.log`]: await kept.text(),
-      };
-      const delivered = await step('output', () => deliver(plan, join(folder, 'fs'), names, texts, options.out));
-      await kept.drop();
-      return { ...delivered, failedChecks: report.failed };
-    } finally {
-      const layerFolders = options.fresh === true ? layers.map(({ fs }) => dirname(fs)) : [];
-      for (const path of [folder, ...layerFolders]) await removeTree(cache, context.namespace, path);
-    }
+    const context = await openContext(plan, lock, { ...options, held }, kept.log, step);
+    const result = await makeImage(context, options, step, kept);
+    await kept.drop();
+    return result;
   } catch (error) {
     if (options.signal?.aborted !== true) tell({ kind: 'notice', text: `The log of this build: ${kept.file}` });
     throw error;
   } finally {
+    for (const lock of held.values()) lock.release();
     await kept.close();
   }
 }
 
-/** Everything that the steps need, with the toolbox made and all packages in the cache. */
-export async function openContext(plan: Plan, lock: Lock, options: BuildOptions, log: Log): Promise<BuildContext> {
+/** From layers to files in the output folder, unless those of an earlier build are what this one would make. */
+async function makeImage(
+  context: BuildContext,
+  options: BuildOptions,
+  step: Step,
+  { text: logText }: KeptLog,
+): Promise<BuildResult> {
+  const { plan, cache, namespace, log } = context;
+  const { out, fresh = false, release = false, compress = true } = options;
+  const layers = await buildLayers(context, step, fresh ? randomUUID() : undefined);
+  const keys = layers.map(({ key }) => key);
+  const key = digestOf([keys, plan.digest, { release, compress }, codeDigest(context.project)]);
+  const before = release ? undefined : await readBuilt(cache, out, plan.name, key);
+  if (before !== undefined) {
+    log({ kind: 'notice', text: 'Nothing has changed since the last build.' });
+    return before;
+  }
+  const folder = await newFolder(cache, 'image');
+  try {
+    await step('image', () => writeImage(context, layers, folder));
+    const image = `${plan.name}.img`;
+    const sums = new Map([[image, await step('checksums', () => sumImage(context, folder))]]);
+    const [report, names] = await together(
+      auditBuilt(context, join(folder, 'fs', image)),
+      step('companions', () => makeCompanions(context, layers, folder, { release, compress })),
+    );
+    const texts = { ...reportFiles(plan.name, report), [`${plan.name}.build.log`]: await logText() };
+    const parcel = { folder: join(folder, 'fs'), names, texts, sums };
+    const delivered = await step('output', () => deliver(cache, plan, parcel, out));
+    const result = { ...delivered, failedChecks: report.failed };
+    if (!fresh) await writeBuilt(cache, out, plan.name, { ...result, key });
+    return result;
+  } finally {
+    const layerFolders = fresh ? layers.map(({ fs }) => dirname(fs)) : [];
+    for (const path of [folder, ...layerFolders]) await removeTree(cache, namespace, path);
+  }
+}
+
+/** Both results; when one fails, the other has ended too, so that nothing is left at work. */
+async function together<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
+}
+
+async function auditBuilt(context: BuildContext, image: string): Promise<AuditReport> {
+  const { plan, log, signal } = context;
+  const tools = await toolboxTools(context.toolbox);
+  const report = await auditImage(image, plan.checks, log, { tools, ...(signal === undefined ? {} : { signal }) });
+  return { ...report, image: `${plan.name}.img` };
+}
+
+const reportFiles = (name: string, report: AuditReport): Record<string, string> => ({
+  [`${name}.audit.txt`]: textReport(report),
+  [`${name}.audit.json`]: jsonReport(report),
+  [`${name}.audit.xml`]: junitReport(report),
+});
+
+/** Everything that the steps need. Nothing is fetched or made before one of them needs it. */
+export async function openContext(
+  plan: Plan,
+  lock: Lock,
+  options: BuildOptions & Pick<LayerPlace, 'held'>,
+  log: Log,
+  step: Step = makeStep(log, options.signal),
+): Promise<BuildContext> {
   const cache = await openCache();
   const namespace = await openNamespace(cache);
+  const { project, signal, held, release = false } = options;
   const mirror = plan.base.kind === 'debian' ? plan.base.mirror : undefined;
   const mirrors = () => findMirrors(mirror);
   if (isLocal((await mirrors()).debian)) {
@@ -100,16 +150,34 @@ export async function openContext(plan: Plan, lock: Lock, options: BuildOptions,
       text: 'The image will look for updates where this build took its packages from, which only this host can reach.',
     });
   }
-  const signal = options.signal === undefined ? {} : { signal: options.signal };
-  const toolbox = await openToolbox('build', { cache, namespace, lock, mirrors, log, ...signal });
-  await download(cache, lock.image.packages, mirrors, log, options.signal);
-  const emulated = { emulator: join(toolbox.root, 'usr/bin/qemu-aarch64'), mounts: [], id: 'emulated' };
+  const place = { cache, namespace, log, hashes: release, ...(held === undefined ? {} : { held }) };
+  const input = { ...place, lock, mirrors, ...(signal === undefined ? {} : { signal }) };
+  const toolbox = describeToolbox('build', input);
   const packages = lock.image.packages
     .filter((one) => one.architecture !== 'all')
     .map((one) => ({ ...one, file: packageFile(cache, one) }));
   const dispatched = options.noDispatch !== true && process.arch === 'x64';
-  const arm64 = dispatched
-    ? await openDispatch({ namespace, cache, toolbox, packages, project: options.project })
-    : emulated;
-  return { plan, lock, epoch: sourceDateEpoch(lock), cache, namespace, toolbox, arm64, mirrors, log, ...signal };
+  const dispatch = dispatched ? openDispatch({ ...input, toolbox, packages, project }) : undefined;
+  const emulated = { emulator: join(toolbox.root, 'usr/bin/qemu-aarch64'), mounts: [], id: 'emulated' };
+  let prepared: Promise<void> | undefined;
+  const prepare = async (): Promise<void> => {
+    await openToolbox('build', input);
+    await download(cache, lock.image.packages, mirrors, log, signal);
+    await dispatch?.prepare();
+  };
+  return {
+    ...{
+      ...input,
+      plan,
+      project,
+      toolbox,
+      image: plan.name,
+      epoch: sourceDateEpoch(lock),
+      arm64: dispatch ?? emulated,
+    },
+    prepare: () => {
+      prepared ??= step('toolbox', prepare);
+      return prepared;
+    },
+  };
 }

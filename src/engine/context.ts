@@ -1,6 +1,7 @@
 import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Cache } from '../host/cache.ts';
+import type { Held } from '../host/flock.ts';
 import type { Layer } from '../host/layer.ts';
 import type { Mount, Namespace, Stack } from '../host/namespace.ts';
 import type { Dispatch } from '../toolbox/dispatch.ts';
@@ -14,13 +15,21 @@ export interface BuildContext {
   readonly lock: Lock;
   /** SOURCE_DATE_EPOCH: seconds since 1970 that no time in the image is later than. */
   readonly epoch: number;
+  /** Folder of the project. */
+  readonly project: string;
   readonly cache: Cache;
   readonly namespace: Namespace;
   readonly toolbox: Toolbox;
   readonly arm64: Arm64Programs;
   readonly mirrors: () => Promise<Mirrors>;
   readonly log: Log;
+  /** Has packages, toolbox and handler at hand; to be awaited before any of them is used. Does its work once. */
+  readonly prepare: () => Promise<void>;
   readonly signal?: AbortSignal;
+  /** Name of the image; and how entries of the cache are checked and held: see LayerPlace. */
+  readonly image: string;
+  readonly hashes: boolean;
+  readonly held?: Map<string, Held>;
 }
 
 /** How programs of the image are run: the handler to register and what it needs mounted in the image's root. */
@@ -38,6 +47,7 @@ export async function inToolbox(
   } = {},
 ): Promise<string> {
   const { toolbox, epoch, log, signal } = context;
+  await context.prepare();
   const result = await toolbox.run(['sh', '-euc', script, 'sh', ...(options.args ?? [])], {
     mounts: [{ kind: 'stack', ...stack, target: '/tmp/image' }, ...(options.mounts ?? [])],
     env: { SOURCE_DATE_EPOCH: String(epoch) },
@@ -51,6 +61,7 @@ export async function inToolbox(
 /** Runs a program of the image, for arm64, with the layers as its root. */
 export async function inImage(context: BuildContext, argv: readonly string[], stack: Stack): Promise<string> {
   const { namespace, arm64, epoch, log, signal } = context;
+  await context.prepare();
   const result = await namespace.run(argv, {
     root: { kind: 'stack', ...stack },
     mounts: arm64.mounts,

@@ -141,6 +141,10 @@ export const lockAge = (lock: Lock, now: Date = new Date()): number =>
 export const lockDigest = (set: LockedSet): string =>
   createHash('sha256').update(set.packages.map(toLine).join('\n')).digest('hex');
 
+/** The packages of a set by name, for the inputs of what is made of them; versions come first, to be told by themselves. */
+export const packageInputs = (packages: readonly LockedPackage[]): Record<string, string> =>
+  Object.fromEntries(packages.map((one) => [one.name, `${one.version} ${one.architecture} ${one.sha256}`]));
+
 /** Packages that the engine itself needs in every image of the `debian` base: a kernel, firmware, and what starts them. */
 export const BASE_PACKAGES: readonly string[] = [
   'apt',

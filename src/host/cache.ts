@@ -11,6 +11,8 @@ export interface Cache {
   readonly layers: string;
   /** Empty mount points that every namespace uses, each in a mount table of its own. */
   readonly skeleton: string;
+  /** Files that processes hold locks on; each goes with its holder, or with the next build. */
+  readonly locks: string;
 }
 
 /** AMSLPR_CACHE, else `$XDG_CACHE_HOME/amslpr-image`, else `~/.cache/amslpr-image`: shared by all checkouts of a user. */
@@ -28,8 +30,9 @@ export async function openCache(root: string = cacheRoot()): Promise<Cache> {
     toolboxes: join(root, 'toolboxes'),
     layers: join(root, 'layers'),
     skeleton: join(root, 'skeleton'),
+    locks: join(root, 'locks'),
   };
-  for (const folder of [cache.packages, cache.toolboxes, cache.layers, cache.skeleton]) {
+  for (const folder of [cache.packages, cache.toolboxes, cache.layers, cache.skeleton, cache.locks]) {
     await mkdir(folder, { recursive: true, mode: 0o755 });
   }
   return cache;

@@ -1,12 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Log } from '../core/log.ts';
 import type { Cache } from './cache.ts';
+import { type Held, lockFile, tryLock } from './flock.ts';
+import { discard, isUnfinished, newFolder, removeTree, sweep } from './folders.ts';
+import { type Inputs, inputChanges, keyOf } from './inputs.ts';
+import { findDamage, looksWhole, writeManifest } from './manifest.ts';
 import type { Namespace, Stack } from './namespace.ts';
 
-/** A finished layer: a folder of the cache whose `fs` holds what a step changed. */
+/** A finished entry of the cache: a folder whose `fs` holds what a step made. */
 export interface Layer {
   readonly name: string;
   readonly key: string;
@@ -19,86 +22,147 @@ export interface LayerPlace {
   readonly cache: Cache;
   readonly namespace: Namespace;
   readonly log: Log;
+  /** Name of the image, so that a miss is compared with the last layer of the same one. */
+  readonly image?: string;
+  readonly signal?: AbortSignal;
+  /** Read and hash every entry before it is used, in place of a look at what stat tells. */
+  readonly hashes?: boolean;
+  /** Locks on entries that are in use; nobody may remove those before they are released. Default: to the process's end. */
+  readonly held?: Map<string, Held>;
 }
 
-/** What a layer is made of: digests or short texts by their names, which are told when one of them has changed. */
-export type LayerInputs = Readonly<Record<string, string>>;
+export interface LayerSpec {
+  /** What kind of thing it is; the first part of its folder's name. */
+  readonly name: string;
+  readonly inputs: Inputs;
+  /** Gets a folder with `fs` and `work`, and fills `fs`. */
+  readonly make: (upper: string) => Promise<void>;
+  /** Where it is kept. Default: `cache.layers`. */
+  readonly parent?: string;
+  /** What people call one of the things that an input lists; for messages. */
+  readonly label?: (key: string) => string;
+}
+
+/** What is kept beside an entry's tree, in inputs.json. */
+export interface EntryRecord {
+  readonly image: string;
+  readonly inputs: Inputs;
+}
+
+const forLife = new Map<string, Held>();
+
+export const layerFolder = (parent: string, name: string, key: string): string =>
+  join(parent, `${name}-${key.slice(0, 32)}`);
 
 /**
- * The layer `name` for `inputs`, from the cache or made now by `make`, which gets an upper folder to write to. It is made
- * aside and renamed when complete, so that a kill leaves nothing that counts, and two builds at once each make their own.
- * A leftover of a process that is gone is removed.
+ * The entry for `inputs`, from the cache or made now. An entry is used only when it looks as it did when it was made; a
+ * damaged one is told of and made again. It is made aside, written to the disk and renamed, so that a kill at any time
+ * leaves nothing that counts; who needs the same one at the same time waits for it.
  */
-export async function openLayer(
-  place: LayerPlace,
-  name: string,
-  inputs: LayerInputs,
-  make: (upper: string) => Promise<void>,
-): Promise<Layer> {
+export async function openLayer(place: LayerPlace, spec: LayerSpec): Promise<Layer> {
   const { cache, namespace, log } = place;
-  const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
-  const folder = join(cache.layers, `${name}-${key.slice(0, 32)}`);
-  const fs = join(folder, 'fs');
-  if (existsSync(fs)) return { name, key, fs, hit: true };
-  log({ kind: 'notice', text: `${name} are made anew: ${await missReason(cache, name, inputs)}` });
-  await removeLeftovers(cache, namespace);
-  const aside = await newFolder(cache, `${name}-${key.slice(0, 32)}`);
+  const { name, inputs, parent = cache.layers } = spec;
+  const key = keyOf(inputs);
+  const folder = layerFolder(parent, name, key);
+  const found = { name, key, fs: join(folder, 'fs') };
+  if (await use(place, folder)) return { ...found, hit: true };
+  const lock = await lockFile(join(cache.locks, basename(folder)), {
+    ...(place.signal === undefined ? {} : { signal: place.signal }),
+    onWait: () => log({ kind: 'notice', text: `Another build is making ${name}: waiting for it.` }),
+  });
   try {
-    await make(aside);
-    await writeInputs(aside, inputs);
-    await rename(aside, folder).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-    });
+    if (await use(place, folder)) return { ...found, hit: true };
+    log({ kind: 'notice', text: `${name}: made anew, ${await missReason(place, spec)}` });
+    await sweep(cache, namespace);
+    const aside = await newFolder(cache, basename(folder));
+    try {
+      await spec.make(aside);
+      await finish(place, aside, inputs);
+      await rename(aside, folder);
+    } finally {
+      if (existsSync(aside)) await removeTree(cache, namespace, aside);
+    }
+    await hold(place, folder);
   } finally {
-    if (existsSync(aside)) await removeTree(cache, namespace, aside);
+    lock.release();
   }
-  return { name, key, fs, hit: false };
+  return { ...found, hit: false };
 }
 
-const writeInputs = (folder: string, inputs: LayerInputs): Promise<void> =>
-  writeFile(join(folder, 'inputs.json'), JSON.stringify(inputs));
-
-/** Which inputs differ from those of the latest layer of that name. */
-async function missReason(cache: Cache, name: string, inputs: LayerInputs): Promise<string> {
-  const found: { readonly time: number; readonly inputs: LayerInputs }[] = [];
-  for (const entry of await readdir(cache.layers)) {
-    const file = join(cache.layers, entry, 'inputs.json');
-    if (!entry.startsWith(`${name}-`) || entry.endsWith('.new') || !existsSync(file)) continue;
-    const before = JSON.parse(await readFile(file, 'utf8')) as LayerInputs;
-    found.push({ time: (await stat(file)).mtimeMs, inputs: before });
-  }
-  const latest = found.sort((a, b) => b.time - a.time)[0];
-  if (latest === undefined) return 'there are none yet';
-  const changed = Object.keys(inputs).filter((input) => inputs[input] !== latest.inputs[input]);
-  return `${changed.join(', ')} changed`;
+/** Completes a folder that is about to become an entry. */
+export async function finish(place: LayerPlace, folder: string, inputs: Inputs): Promise<void> {
+  const below = `/cache${folder.slice(place.cache.root.length)}`;
+  await place.namespace.run(['rm', '-rf', `${below}/work`], { root: { kind: 'host' } });
+  const record: EntryRecord = { image: place.image ?? '', inputs };
+  await writeFile(join(folder, 'inputs.json'), JSON.stringify(record), { flush: true });
+  await writeManifest(place, folder);
 }
 
-/** An empty folder in the cache with `fs` and `work`, owned by the namespace's root; its name tells who is at work on it. */
-export async function newFolder(cache: Cache, name: string): Promise<string> {
-  const folder = join(cache.layers, `${name}.${process.pid}.${randomBytes(4).toString('hex')}.new`);
-  const owner = await stat(cache.layers);
-  for (const path of [folder, join(folder, 'fs'), join(folder, 'work')]) {
-    await mkdir(path, { mode: 0o755 });
-    await chmod(path, 0o755);
-    await chown(path, owner.uid, owner.gid);
-  }
-  return folder;
+/** Keeps an entry from being removed. False: it is not there any more. */
+async function hold({ held: inUse = forLife }: LayerPlace, folder: string): Promise<boolean> {
+  if (inUse.has(folder) && existsSync(folder)) return true;
+  inUse.get(folder)?.release();
+  inUse.delete(folder);
+  const held = await tryLock(folder, 'shared');
+  if (held === undefined) return false;
+  inUse.set(folder, held);
+  return true;
 }
 
-/** Removes a folder whose files belong to the namespace's ids. */
-export async function removeTree(cache: Cache, namespace: Namespace, folder: string): Promise<void> {
-  const below = folder.slice(cache.root.length);
-  if (!folder.startsWith(`${cache.layers}/`) && !folder.startsWith(`${cache.toolboxes}/`)) throw new TypeError(folder);
-  await namespace.run(['rm', '-rf', `/cache${below}`], { root: { kind: 'host' } });
-  await rm(folder, { recursive: true, force: true });
+/** Takes an entry into use if it is there and whole. One that is damaged is told of and taken out of the way. */
+async function use(place: LayerPlace, folder: string): Promise<boolean> {
+  if (!existsSync(folder) || !(await hold(place, folder))) return false;
+  const quick = place.hashes !== true && existsSync(join(folder, 'stat'));
+  const [whole] = quick ? await looksWhole(place, [folder]) : [false];
+  const damage = whole === true ? [] : await findDamage(place, folder);
+  if (damage.length === 0) {
+    const now = new Date();
+    await utimes(join(folder, 'inputs.json'), now, now).catch(() => undefined);
+    return true;
+  }
+  tellDamage(place.log, folder, damage);
+  const { held: inUse = forLife } = place;
+  const held = inUse.get(folder);
+  inUse.delete(folder);
+  await discard(place.cache, place.namespace, folder, held);
+  return false;
 }
 
-async function removeLeftovers(cache: Cache, namespace: Namespace): Promise<void> {
-  for (const name of await readdir(cache.layers)) {
-    const pid = /\.(\d+)\.[0-9a-f]{8}\.new$/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await removeTree(cache, namespace, join(cache.layers, name));
+const SHOWN = 5;
+
+export function tellDamage(log: Log, folder: string, damage: readonly string[]): void {
+  const more = damage.length > SHOWN ? `; and ${damage.length - SHOWN} more` : '';
+  log({
+    kind: 'warning',
+    text: `${basename(folder)} in the cache is damaged and is not used: ${damage.slice(0, SHOWN).join('; ')}${more}`,
+  });
+}
+
+/** What an entry was made of; nothing when that cannot be read. */
+export async function readRecord(folder: string): Promise<EntryRecord | undefined> {
+  try {
+    const content = JSON.parse(await readFile(join(folder, 'inputs.json'), 'utf8')) as Partial<EntryRecord>;
+    return content.inputs === undefined ? undefined : { image: content.image ?? '', inputs: content.inputs };
+  } catch {
+    return undefined;
   }
+}
+
+/** Which inputs differ from those of the entry of that kind, and of that image if there is one, that was used last. */
+async function missReason(place: LayerPlace, spec: LayerSpec): Promise<string> {
+  const { name, inputs, parent = place.cache.layers, label } = spec;
+  const found: { readonly time: number; readonly record: EntryRecord }[] = [];
+  for (const entry of await readdir(parent)) {
+    if (entry.slice(0, -33) !== name || isUnfinished(entry)) continue;
+    const record = await readRecord(join(parent, entry));
+    if (record !== undefined) found.push({ time: (await stat(join(parent, entry, 'inputs.json'))).mtimeMs, record });
+  }
+  found.sort((a, b) => b.time - a.time);
+  const latest = found.find(({ record }) => record.image === place.image) ?? found[0];
+  if (latest === undefined) return 'since there is none yet';
+  const changes = inputChanges(latest.record.inputs, inputs, label);
+  return changes.length === 0 ? 'since it was removed' : `since these changed: ${changes.join('; ')}`;
 }
 
 /** Layers as a stack, the lowest first. */
-export const stackOf = (layers: readonly Layer[]): Stack => ({ lower: layers.map(({ fs }) => fs) });
+export const stackOf = (layers: readonly Pick<Layer, 'fs'>[]): Stack => ({ lower: layers.map(({ fs }) => fs) });

@@ -6,7 +6,7 @@ import { UserError } from '../core/errors.ts';
 import { type Arm64, hasPrivateBinfmt } from './arm64.ts';
 import { arm64Here } from './arm64-here.ts';
 import type { Cache } from './cache.ts';
-import { newFolder, removeTree } from './layer.ts';
+import { newFolder, removeTree } from './folders.ts';
 import { type Namespace, openNamespace } from './namespace.ts';
 
 /** What was tried on this host, and how it went. */

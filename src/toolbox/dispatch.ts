@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Cache } from '../host/cache.ts';
-import type { Mount, Namespace } from '../host/namespace.ts';
-import { digestOf, sha256 } from '../plan/digest.ts';
+import { keyOf } from '../host/inputs.ts';
+import { type LayerPlace, layerFolder, openLayer } from '../host/layer.ts';
+import type { Mount } from '../host/namespace.ts';
+import { sha256 } from '../plan/digest.ts';
 import { parseRules, ruleFor } from './dispatch-rules.ts';
 
 /** A package as both lists name it. `file` is the arm64 .deb in the cache. */
@@ -21,11 +21,11 @@ export interface Dispatch {
   readonly mounts: readonly Mount[];
   /** Part of the key of whatever is built with it. */
   readonly id: string;
+  /** Makes it when it is not there, or not whole. Before that, and in every process, the handler must not be used. */
+  readonly prepare: () => Promise<void>;
 }
 
-export interface DispatchInput {
-  readonly namespace: Namespace;
-  readonly cache: Cache;
+export interface DispatchInput extends LayerPlace {
   /** Folder of the toolbox's root file system, in the cache, and the digest of its making. */
   readonly toolbox: { readonly root: string; readonly id: string; readonly versions: ReadonlyMap<string, string> };
   /** What will be installed in the target. */
@@ -43,21 +43,22 @@ const TOLD = /^\/usr\/bin\/dpkg(-deb|-query|-split|-divert|-trigger)?$/;
 const sourceVersion = (version: string): string => version.replace(/\+b[0-9]+$/, '');
 
 /**
- * The handler, its table and its helpers for one toolbox and one list of packages, made once and cached.
+ * The handler, its table and its helpers for one toolbox and one list of packages, made once and cached; `prepare` does that.
  * Only programs of packages that target and toolbox have in the same version get into the table.
  */
-export async function openDispatch(input: DispatchInput): Promise<Dispatch> {
+export function openDispatch(input: DispatchInput): Dispatch {
   const native = join(input.project, 'native');
   const same = input.packages.filter(
     ({ name, version }) => sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version),
   );
-  const id = digestOf([
-    input.toolbox.id,
-    SOURCES.map((name) => sha256(readFileSync(join(native, name)))),
-    same.map((one) => one.sha256).sort(),
-  ]).slice(0, 32);
-  const home = join(input.cache.toolboxes, `dispatch-${id}`);
-  if (!existsSync(home)) await make(input, same, home);
+  const inputs = {
+    toolbox: input.toolbox.id,
+    native: Object.fromEntries(SOURCES.map((name) => [name, sha256(readFileSync(join(native, name)))])),
+    packages: Object.fromEntries(same.map((one) => [one.name, `${one.version} ${one.sha256}`])),
+  };
+  const id = keyOf(inputs);
+  const parent = input.cache.toolboxes;
+  const home = join(layerFolder(parent, 'dispatch', id), 'fs');
   return {
     id,
     emulator: join(home, 'dispatch'),
@@ -65,31 +66,30 @@ export async function openDispatch(input: DispatchInput): Promise<Dispatch> {
       { kind: 'bind', source: home, target: HOME },
       { kind: 'stack', lower: [input.toolbox.root], target: `${HOME}/root` },
     ],
+    prepare: async () => {
+      await openLayer(input, {
+        name: 'dispatch',
+        inputs,
+        parent,
+        make: (aside) => make(input, same, join(aside, 'fs')),
+      });
+    },
   };
 }
 
 async function make(input: DispatchInput, packages: readonly TargetPackage[], home: string): Promise<void> {
-  const aside = `${home}.${randomBytes(4).toString('hex')}.new`;
-  await mkdir(aside, { mode: 0o755 });
-  try {
-    const owner = await stat(input.cache.toolboxes);
-    await chown(aside, owner.uid, owner.gid);
-    await input.namespace.run(['python3', '/native/dispatch-home.py', '/out'], {
-      root: { kind: 'stack', lower: [input.toolbox.root], discard: true },
-      mounts: [
-        { kind: 'bind', source: join(input.project, 'native'), target: '/native' },
-        { kind: 'bind', source: input.cache.packages, target: '/packages' },
-        { kind: 'bind', source: aside, target: '/out', write: true },
-      ],
-      input: packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`).join(''),
-    });
-    const table = await makeTable(join(aside, 'programs'), input);
-    await writeFile(join(aside, 'table'), table);
-    await chmod(join(aside, 'table'), 0o644);
-    await rename(aside, home);
-  } finally {
-    await rm(aside, { recursive: true, force: true });
-  }
+  await input.namespace.run(['python3', '/native/dispatch-home.py', '/out'], {
+    root: { kind: 'stack', lower: [input.toolbox.root], discard: true },
+    mounts: [
+      { kind: 'bind', source: join(input.project, 'native'), target: '/native' },
+      { kind: 'bind', source: input.cache.packages, target: '/packages' },
+      { kind: 'bind', source: home, target: '/out', write: true },
+    ],
+    input: packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`).join(''),
+  });
+  const table = await makeTable(join(home, 'programs'), input);
+  await writeFile(join(home, 'table'), table);
+  await chmod(join(home, 'table'), 0o644);
 }
 
 /** Applies the rules to the list of programs; a program that the toolbox lacks is left to emulation. */

@@ -1,14 +1,19 @@
-import { existsSync } from 'node:fs';
-import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '../core/log.ts';
 import type { Mirrors } from '../engine/archive.ts';
 import { download } from '../engine/download.ts';
-import { type HostArchitecture, type Lock, lockDigest, type ToolboxName } from '../engine/lock.ts';
+import {
+  type HostArchitecture,
+  type Lock,
+  type LockedSet,
+  lockDigest,
+  packageInputs,
+  type ToolboxName,
+} from '../engine/lock.ts';
 import { makeRepository } from '../engine/repository.ts';
-import type { Cache } from '../host/cache.ts';
-import { newFolder, removeTree } from '../host/layer.ts';
-import type { Mount, Namespace, NamespaceOptions } from '../host/namespace.ts';
+import { newFolder, removeTree } from '../host/folders.ts';
+import { type Inputs, keyOf } from '../host/inputs.ts';
+import { type LayerPlace, layerFolder, openLayer } from '../host/layer.ts';
+import type { Mount, NamespaceOptions } from '../host/namespace.ts';
 import type { RunResult } from '../host/runner.ts';
 
 /** A root file system of the host's CPU with every program that a build, or a boot, needs. */
@@ -26,30 +31,41 @@ export interface Toolbox {
 
 export const hostArchitecture = (): HostArchitecture => (process.arch === 'arm64' ? 'arm64' : 'amd64');
 
-export interface ToolboxInput {
-  readonly cache: Cache;
-  readonly namespace: Namespace;
+export interface ToolboxInput extends LayerPlace {
   readonly lock: Lock;
   readonly mirrors: () => Promise<Mirrors>;
-  readonly log: Log;
-  readonly signal?: AbortSignal;
+}
+
+const inputsOf = (set: LockedSet): Inputs => ({ packages: packageInputs(set.packages) });
+
+/** Where a toolbox is, or would be; nothing is made or looked at. */
+export function toolboxFolder(name: ToolboxName, { cache, lock }: Pick<ToolboxInput, 'cache' | 'lock'>): string {
+  return layerFolder(cache.toolboxes, name, keyOf(inputsOf(lock.toolboxes[hostArchitecture()][name])));
 }
 
 /** The toolbox of that name, from the cache or bootstrapped now (about a minute). */
 export async function openToolbox(name: ToolboxName, input: ToolboxInput): Promise<Toolbox> {
-  const { cache, namespace, lock } = input;
-  const set = lock.toolboxes[hostArchitecture()][name];
-  const id = lockDigest(set);
-  const folder = join(cache.toolboxes, `${name}-${id.slice(0, 32)}`);
-  if (!existsSync(folder)) await bootstrap(name, input, folder);
-  const root = join(folder, 'fs');
+  const set = input.lock.toolboxes[hostArchitecture()][name];
+  await openLayer(input, {
+    name,
+    inputs: inputsOf(set),
+    parent: input.cache.toolboxes,
+    make: (aside) => bootstrap(name, input, aside),
+  });
+  return describeToolbox(name, input);
+}
+
+/** A toolbox that is there already, or will be when it is first used. */
+export function describeToolbox(name: ToolboxName, input: ToolboxInput): Toolbox {
+  const set = input.lock.toolboxes[hostArchitecture()][name];
+  const root = join(toolboxFolder(name, input), 'fs');
   return {
     name,
-    id,
+    id: lockDigest(set),
     root,
     versions: new Map(set.packages.map((one) => [one.name, one.version])),
     run: (argv, options = {}) =>
-      namespace.run(argv, { ...options, root: { kind: 'stack', lower: [root], discard: true } }),
+      input.namespace.run(argv, { ...options, root: { kind: 'stack', lower: [root], discard: true } }),
   };
 }
 
@@ -80,13 +96,12 @@ export const bootstrapCommand = (
   'deb [trusted=yes] copy:///tmp/repository ./',
 ];
 
-async function bootstrap(name: ToolboxName, input: ToolboxInput, folder: string): Promise<void> {
+async function bootstrap(name: ToolboxName, input: ToolboxInput, aside: string): Promise<void> {
   const { cache, namespace, lock, log, signal } = input;
   const architecture = hostArchitecture();
   const set = lock.toolboxes[architecture][name];
   await download(cache, set.packages, input.mirrors, log, signal);
   const repository = await newFolder(cache, `repository-${name}`);
-  const aside = await newFolder(cache, `toolbox-${name}`);
   try {
     await makeRepository(cache, namespace, set.packages, join(repository, 'fs'));
     const mounts: Mount[] = [
@@ -100,9 +115,7 @@ async function bootstrap(name: ToolboxName, input: ToolboxInput, folder: string)
       onOutput: (text) => log({ kind: 'output', text }),
       ...(signal === undefined ? {} : { signal }),
     });
-    await rename(aside, folder);
   } finally {
     await removeTree(cache, namespace, repository);
-    if (existsSync(aside)) await removeTree(cache, namespace, aside);
   }
 }

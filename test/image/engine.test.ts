@@ -14,7 +14,7 @@ import { packageFile } from '../../src/engine/download.ts';
 import { type LockedPackage, parseLock } from '../../src/engine/lock.ts';
 import { installPackages } from '../../src/engine/steps/packages.ts';
 import { type Cache, openCache } from '../../src/host/cache.ts';
-import { newFolder, removeTree } from '../../src/host/layer.ts';
+import { newFolder, removeTree } from '../../src/host/folders.ts';
 import { type Namespace, openNamespace } from '../../src/host/namespace.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { sha256 } from '../../src/plan/digest.ts';

@@ -1,24 +1,23 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pack } from 'tar-stream';
 import { type Problem, StepError } from '../../core/errors.ts';
 import { AFTER_FILES, DISK_ID_TOKEN, type PlannedFile } from '../../core/plan.ts';
 import type { Layer } from '../../host/layer.ts';
+import { digestOf } from '../../plan/digest.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../context.ts';
 import { sourcesFor } from './apt-sources.ts';
 import { diskId, withDiskId } from './disk-id.ts';
 import { CLAMP } from './packages.ts';
 
-/** What decides the content of a files layer, beside the layers below it. */
-export const filesKey = (files: readonly PlannedFile[]): string => {
-  const hash = createHash('sha256');
-  for (const { path, type, mode, owner, bytes, target, capabilities } of files) {
-    hash.update(JSON.stringify([path, type, mode, owner, target, capabilities]));
-    hash.update(bytes ?? '');
-  }
-  return hash.digest('hex');
-};
+/** Planned files by path, each with what decides what becomes of it: an input of a layer. */
+export const fileInputs = (files: readonly PlannedFile[]): Record<string, string> =>
+  Object.fromEntries(
+    files.map(({ path, type, mode, owner, bytes, target, capabilities }) => [
+      path,
+      digestOf([type, mode, owner, target, capabilities, bytes]),
+    ]),
+  );
 
 /** Accounts first, since files belong to them: sysusers.d entries that stay in the image, applied by systemd-sysusers. */
 function sysusers({ plan }: BuildContext): string {
@@ -39,7 +38,6 @@ const SYSUSERS = '/usr/lib/sysusers.d/amslpr.conf';
 export async function makeInitramfs(context: BuildContext, below: readonly Layer[], upper: string): Promise<void> {
   const { plan } = context;
   const files = plan.files.filter((file) => file.initramfs);
-  const packages = layerRoot(below);
   const diverted = plan.diversions.filter((path) => files.some((file) => file.path === path));
   const stack = onTop(below, upper);
   await inToolbox(
@@ -47,7 +45,7 @@ export async function makeInitramfs(context: BuildContext, below: readonly Layer
     `${diversions(diverted)}\ntar --extract --numeric-owner --preserve-permissions --file=- -C /tmp/image`,
     stack,
     {
-      input: await archive(files, idsOf(packages), context.epoch, DISK_ID_TOKEN),
+      input: await archive(files, idsOf(...rootsOf(below)), context.epoch, DISK_ID_TOKEN),
     },
   );
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
@@ -63,7 +61,7 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   const { plan, epoch } = context;
   const id = diskId(plan);
   const stack = onTop(below, upper);
-  refuseConffiles(plan.files, plan.diversions, layerRoot(below));
+  refuseConffiles(plan.files, plan.diversions, rootsOf(below));
   const now = plan.diversions.filter((path) => !plan.files.some((file) => file.path === path && file.initramfs));
   const users: PlannedFile = {
     path: SYSUSERS,
@@ -81,7 +79,7 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   ];
   await inToolbox(context, [...first, diversions(now)].join('\n'), stack, { input: sysusers(context) });
 
-  const ids = idsOf(join(upper, 'fs'), layerRoot(below));
+  const ids = idsOf(join(upper, 'fs'), ...rootsOf(below));
   const files = [...plan.files, users, sourcesFor(await context.mirrors())];
   const tar = await archive(files, ids, epoch, id);
   const capabilities = plan.files.flatMap(({ path, capabilities: text }) =>
@@ -129,24 +127,22 @@ find var/log -type f -delete
 const diversions = (paths: readonly string[]): string =>
   paths.map((path) => `dpkg-divert --quiet --root=/tmp/image --local --rename --add ${path}`).join('\n');
 
-const layerRoot = (layers: readonly Layer[]): string => layers[0]?.fs ?? '';
+/** The layers' trees, the upper ones first. */
+const rootsOf = (layers: readonly Layer[]): string[] => layers.map(({ fs }) => fs).reverse();
+
+/** A file as the stack of these trees shows it. */
+function readFrom(roots: readonly string[], file: string): string {
+  const root = roots.find((one) => existsSync(join(one, file)));
+  if (root === undefined) throw new StepError(`the image has no /${file}`);
+  return readFileSync(join(root, file), 'utf8');
+}
 
 type Ids = ReadonlyMap<string, number>;
 
 /** Numbers of the image's users and groups (`u:NAME`, `g:NAME`), from the first of the roots that has the database. */
 function idsOf(...roots: readonly string[]): Ids {
-  const read = (file: string): string => {
-    for (const root of roots) {
-      try {
-        return readFileSync(join(root, file), 'utf8');
-      } catch {
-        // The next root below has it.
-      }
-    }
-    throw new StepError(`the image has no /${file}`);
-  };
   const pairs = (['etc/passwd', 'etc/group'] as const).flatMap((file) =>
-    read(file)
+    readFrom(roots, file)
       .trim()
       .split('\n')
       .map((line) => line.split(':'))
@@ -194,8 +190,8 @@ async function archive(files: readonly PlannedFile[], ids: Ids, epoch: number, i
 }
 
 /** A planned file in the place of a dpkg conffile would make unattended-upgrades hold its package back for ever. */
-function refuseConffiles(files: readonly PlannedFile[], diverted: readonly string[], root: string): void {
-  const status = readFileSync(join(root, 'var/lib/dpkg/status'), 'utf8');
+function refuseConffiles(files: readonly PlannedFile[], diverted: readonly string[], roots: readonly string[]): void {
+  const status = readFrom(roots, 'var/lib/dpkg/status');
   const owners = new Map<string, string>();
   for (const stanza of status.split('\n\n')) {
     const name = /^Package: (.*)$/m.exec(stanza)?.[1] ?? '';

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StepError } from '../../core/errors.ts';
-import { newFolder, removeTree } from '../../host/layer.ts';
+import { newFolder, removeTree } from '../../host/folders.ts';
 import { bootstrapCommand } from '../../toolbox/toolbox.ts';
 import type { BuildContext } from '../context.ts';
-import { download } from '../download.ts';
 import type { LockedPackage } from '../lock.ts';
 import { makeRepository } from '../repository.ts';
 
@@ -44,7 +43,7 @@ export const unwanted = ({ plan, lock }: Pick<BuildContext, 'plan' | 'lock'>): s
  */
 export async function installPackages(context: BuildContext, upper: string): Promise<void> {
   const { cache, namespace, lock, toolbox, arm64, epoch, log, signal } = context;
-  await download(cache, lock.image.packages, context.mirrors, log, signal);
+  await context.prepare();
   const repository = await newFolder(cache, 'repository-image');
   try {
     await makeRepository(cache, namespace, lock.image.packages, join(repository, 'fs'));
