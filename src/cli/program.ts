@@ -3,6 +3,7 @@ import { EXIT, type ExitCode, UserError } from '../core/errors.ts';
 import { auditVerb } from './audit.ts';
 import { bootVerb } from './boot.ts';
 import { buildVerb } from './build.ts';
+import { cacheVerb } from './cache.ts';
 import { doctorVerb } from './doctor.ts';
 import { explainVerb } from './explain.ts';
 import { flashVerb } from './flash.ts';
@@ -27,6 +28,7 @@ const verbs: readonly Verb[] = [
   planVerb,
   lockVerb,
   buildVerb,
+  cacheVerb,
   auditVerb,
   bootVerb,
   personalizeVerb,

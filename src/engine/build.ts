@@ -150,7 +150,14 @@ export async function openContext(
       text: 'The image will look for updates where this build took its packages from, which only this host can reach.',
     });
   }
-  const place = { cache, namespace, log, hashes: release, ...(held === undefined ? {} : { held }) };
+  const place = {
+    cache,
+    namespace,
+    log,
+    hashes: release,
+    whole: new Set<string>(),
+    ...(held === undefined ? {} : { held }),
+  };
   const input = { ...place, lock, mirrors, ...(signal === undefined ? {} : { signal }) };
   const toolbox = describeToolbox('build', input);
   const packages = lock.image.packages

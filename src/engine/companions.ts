@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Layer } from '../host/layer.ts';
@@ -69,11 +67,4 @@ dpkg-query --admindir=/tmp/image/var/lib/dpkg --show --showformat '\${binary:Pac
     `${name}.bmap`,
     `${name}.packages.tsv`,
   ];
-}
-
-/** SHA-256 of a file, in hex. */
-export async function sha256File(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 4 * 1024 * 1024 })) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }

@@ -30,6 +30,7 @@ export interface BuildContext {
   readonly image: string;
   readonly hashes: boolean;
   readonly held?: Map<string, Held>;
+  readonly whole: Set<string>;
 }
 
 /** How programs of the image are run: the handler to register and what it needs mounted in the image's root. */

@@ -5,10 +5,10 @@ import type { Cache } from '../host/cache.ts';
 import { lockFile } from '../host/flock.ts';
 import { hostRunner } from '../host/runner.ts';
 import { isOver, sessionOf } from '../host/session.ts';
+import { sha256File } from '../host/sha256.ts';
 import { sha256 } from '../plan/digest.ts';
 import { recordOf } from '../plan/record.ts';
 import { outputName } from './built.ts';
-import { sha256File } from './companions.ts';
 
 export interface Delivered {
   readonly image: string;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PlannedFile } from '../core/plan.ts';
-import type { Inputs } from '../host/inputs.ts';
-import { type Layer, openLayer } from '../host/layer.ts';
+import { type Inputs, keyOf } from '../host/inputs.ts';
+import { type Layer, type LayerSpec, lookTogether, openLayer } from '../host/layer.ts';
 import { digestOf } from '../plan/digest.ts';
 import type { BuildContext } from './context.ts';
 import { packageInputs } from './lock.ts';
@@ -20,12 +20,33 @@ const STEPS_VERSION = '3';
  * layer of an earlier build fits.
  */
 export async function buildLayers(context: BuildContext, step: Step, fresh?: string): Promise<Layer[]> {
+  const specs = await layerSpecs(context, fresh);
+  await lookTogether(context, specs);
+  const layers: Layer[] = [];
+  for (const { make, ...spec } of specs) {
+    const below = [...layers];
+    layers.push(
+      await step(spec.name, () => openLayer(context, { ...spec, make: (upper) => make(context, below, upper) })),
+    );
+  }
+  return layers;
+}
+
+interface Spec extends Omit<LayerSpec, 'make'> {
+  /** Fills `upper`, on top of the layers before it. */
+  readonly make: (context: BuildContext, below: readonly Layer[], upper: string) => Promise<void>;
+}
+
+/** The layers from the lowest up. The key of one is an input of the next. */
+async function layerSpecs(context: BuildContext, fresh: string | undefined): Promise<Spec[]> {
   const { plan, lock, epoch, arm64 } = context;
   const label = overlayLabel(context);
   const always = { 'build steps': STEPS_VERSION, ...(fresh === undefined ? {} : { 'fresh build': fresh }) };
-  const open = (name: string, inputs: Inputs, make: (upper: string) => Promise<void>) =>
-    step(name, () => openLayer(context, { name, inputs: { ...inputs, ...always }, make, label }));
-  const packages = await open(
+  const spec = (name: string, inputs: Inputs, make: Spec['make']): Spec => ({
+    ...{ name, make, label },
+    inputs: { ...inputs, ...always },
+  });
+  const packages = spec(
     'packages',
     {
       packages: packageInputs(lock.image.packages),
@@ -33,17 +54,17 @@ export async function buildLayers(context: BuildContext, step: Step, fresh?: str
       'packages to purge': unwanted(context).join(' '),
       'how arm64 programs are run': arm64.id,
     },
-    (upper) => installPackages(context, upper),
+    (_, __, upper) => installPackages(context, upper),
   );
-  const initramfs = await open(
+  const initramfs = spec(
     'initramfs',
-    { 'the packages below': packages.key, files: fileInputs(plan.files.filter((file) => file.initramfs)) },
-    (upper) => makeInitramfs(context, [packages], upper),
+    { 'the packages below': keyOf(packages.inputs), files: fileInputs(plan.files.filter((file) => file.initramfs)) },
+    makeInitramfs,
   );
-  const files = await open(
+  const files = spec(
     'files',
     {
-      'the initramfs below': initramfs.key,
+      'the initramfs below': keyOf(initramfs.inputs),
       files: fileInputs(plan.files),
       'accounts and groups': digestOf([plan.accounts, plan.groups]),
       units: plan.units,
@@ -52,7 +73,7 @@ export async function buildLayers(context: BuildContext, step: Step, fresh?: str
       'the mirror': digestOf(await context.mirrors()),
       'disk signature': diskId(plan),
     },
-    (upper) => applyFiles(context, [packages, initramfs], upper),
+    applyFiles,
   );
   return [packages, initramfs, files];
 }

@@ -24,14 +24,21 @@ export function sessionOf(cache: Cache): Promise<string> {
 async function begin(cache: Cache): Promise<string> {
   const session = randomBytes(4).toString('hex');
   await lockFile(fileOf(cache, session));
-  process.once('exit', () => {
+  if (files.length === 0) process.once('exit', removeFiles);
+  files.push(fileOf(cache, session));
+  return session;
+}
+
+const files: string[] = [];
+
+function removeFiles(): void {
+  for (const file of files) {
     try {
-      unlinkSync(fileOf(cache, session));
+      unlinkSync(file);
     } catch {
       // The cache is gone, or cannot be written any more: whoever comes next finds the lock without a holder.
     }
-  });
-  return session;
+  }
 }
 
 /** Whether the process that had this session is gone. */

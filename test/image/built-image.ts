@@ -6,7 +6,7 @@ import type { PlannedCheck } from '../../src/core/check.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { build } from '../../src/engine/build.ts';
-import { sha256File } from '../../src/engine/companions.ts';
+import { sha256File } from '../../src/host/sha256.ts';
 import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
 

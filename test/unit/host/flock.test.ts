@@ -61,7 +61,7 @@ describe('a lock', () => {
       const child = spawn('sleep', ['20'], { detached: true, stdio: 'ignore' });
       console.log(child.pid);
       setInterval(() => undefined, 1000);`;
-    const owner = spawn('npx', ['tsx', '--input-type=module', '-e', script], {
+    const owner = spawn('node_modules/.bin/tsx', ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
       detached: true,
     });
@@ -71,5 +71,5 @@ describe('a lock', () => {
     await once(owner, 'exit');
     await expect.poll(async () => (await tryLock(path, 'exclusive')) !== undefined).toBe(true);
     process.kill(Number(pid), 'SIGKILL');
-  });
+  }, 60_000);
 });
