@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -166,14 +166,8 @@ export async function unpackInitramfs(kind: Compression, data: Uint8Array, tools
       throw new CpioError(`damaged gzip data (${error.message})`);
     });
   }
-  const folder = await mkdtemp(join(tmpdir(), 'amslpr-audit-'));
-  try {
-    const packed = join(folder, 'initramfs');
-    await writeFile(packed, data);
-    return (await runStream([...(kind === 'xz' ? tools.xz : tools.zstd), '-dc', packed], bounded)).value;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const program = kind === 'xz' ? tools.xz : tools.zstd;
+  return (await runStream([...program, '-dc'], bounded, undefined, data)).value;
 }
 
 async function bounded(stdout: Readable): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { Log, LogEntry } from '../core/log.ts';
@@ -24,10 +24,24 @@ function line(entry: LogEntry): string {
   return '';
 }
 
+/** How many logs of builds that failed are kept. */
+const KEPT = 20;
+
+async function dropOldLogs(folder: string): Promise<void> {
+  const logs: { readonly path: string; readonly time: number }[] = [];
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && name.endsWith('.log')) logs.push({ path, time: found.mtimeMs });
+  }
+  for (const { path } of logs.sort((a, b) => b.time - a.time).slice(KEPT)) await rm(path, { force: true });
+}
+
 /** A log that is also kept in a file of the cache, where it can be read after a failure. */
 export async function keepLog(cache: Cache, name: string, tell: Log): Promise<KeptLog> {
   const folder = join(cache.root, 'logs');
   await mkdir(folder, { recursive: true });
+  await dropOldLogs(folder);
   const file = join(folder, `${name}.${process.pid}.log`);
   const stream = createWriteStream(file);
   // A full disk must not end the build by way of its log; what fills the disk fails by itself.

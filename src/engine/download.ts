@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -8,12 +8,16 @@ import type { ReadableStream } from 'node:stream/web';
 import { type Problem, StepError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Cache } from '../host/cache.ts';
+import { sha256File } from '../host/sha256.ts';
 import type { Mirrors } from './archive.ts';
 import type { LockedPackage } from './lock.ts';
 
 const PARALLEL = 6;
 const TRIES = 3;
 const TELL_EVERY_MS = 200;
+
+/** The time that a package file in the cache has: it was checked then, and anything that writes to it changes it. */
+const CHECKED = new Date('2000-01-01T00:00:00Z');
 
 /** Where a package file is, or will be, in the cache. */
 export const packageFile = (cache: Cache, { sha256 }: LockedPackage): string => join(cache.packages, `${sha256}.deb`);
@@ -40,7 +44,8 @@ export async function download(
   signal?: AbortSignal,
 ): Promise<void> {
   const wanted = new Map(packages.map((one) => [one.sha256, one]));
-  const queue = [...wanted.values()].filter((one) => !existsSync(packageFile(cache, one)));
+  const queue: LockedPackage[] = [];
+  for (const one of wanted.values()) if (!(await isWhole(cache, one, log))) queue.push(one);
   if (queue.length === 0) return;
   const total = queue.reduce((sum, one) => sum + one.size, 0);
   let done = 0;
@@ -72,6 +77,27 @@ export async function download(
   if (problems.length > 0) throw new StepError(problems);
 }
 
+/** Marks a package file as checked, and as used now. */
+const mark = (file: string): Promise<void> => utimes(file, new Date(), CHECKED);
+
+/** Whether the cache has the package, as it was when it was checked; a file that something wrote to is checked again. */
+async function isWhole(cache: Cache, one: LockedPackage, log: Log): Promise<boolean> {
+  const file = packageFile(cache, one);
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return false;
+  const untouched = found.size === one.size && found.mtimeMs === CHECKED.getTime();
+  if (untouched || (found.size === one.size && (await sha256File(file)) === one.sha256)) {
+    await mark(file);
+    return true;
+  }
+  log({
+    kind: 'warning',
+    text: `The package file of ${one.name} ${one.version} in the cache is damaged: it is fetched again.`,
+  });
+  await rm(file, { force: true });
+  return false;
+}
+
 const partialFile = (cache: Cache, one: LockedPackage): string => `${packageFile(cache, one)}.${process.pid}.partial`;
 
 /** Takes over what processes that are gone had begun to fetch. */
@@ -92,6 +118,7 @@ async function fetchPackage(job: Job, one: LockedPackage): Promise<Problem | und
     try {
       const found = await fetchTo(job, one, partial);
       if (found.sha256 === one.sha256 && found.size === one.size) {
+        await mark(partial);
         await rename(partial, packageFile(job.cache, one));
         return undefined;
       }

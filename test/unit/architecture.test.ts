@@ -59,6 +59,7 @@ describe('imports', () => {
     ['plan', ['core']],
     ['host', ['core']],
     ['report', ['core']],
+    ['cache', ['core', 'host']],
     ['ui', ['core', 'host']],
     ['toolbox', ['core', 'host', 'engine', 'plan']],
     ['engine', ['core', 'host', 'plan', 'toolbox', 'audit']],

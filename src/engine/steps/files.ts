@@ -4,11 +4,12 @@ import { pack } from 'tar-stream';
 import { type Problem, StepError } from '../../core/errors.ts';
 import { AFTER_FILES, DISK_ID_TOKEN, type PlannedFile } from '../../core/plan.ts';
 import type { Layer } from '../../host/layer.ts';
+import type { Mount } from '../../host/namespace.ts';
 import { digestOf } from '../../plan/digest.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../context.ts';
 import { sourcesFor } from './apt-sources.ts';
 import { diskId, withDiskId } from './disk-id.ts';
-import { CLAMP } from './packages.ts';
+import { CLAMP_UPPER } from './packages.ts';
 
 /** Planned files by path, each with what decides what becomes of it: an input of a layer. */
 export const fileInputs = (files: readonly PlannedFile[]): Record<string, string> =>
@@ -18,6 +19,8 @@ export const fileInputs = (files: readonly PlannedFile[]): Record<string, string
       digestOf([type, mode, owner, target, capabilities, bytes]),
     ]),
   );
+
+const seen = (upper: string): Mount => ({ kind: 'bind', source: join(upper, 'fs'), target: '/tmp/upper' });
 
 /** Accounts first, since files belong to them: sysusers.d entries that stay in the image, applied by systemd-sysusers. */
 function sysusers({ plan }: BuildContext): string {
@@ -51,8 +54,9 @@ export async function makeInitramfs(context: BuildContext, below: readonly Layer
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
   await inToolbox(
     context,
-    `rm -rf /tmp/image/var/lib/initramfs-tools/*.tmp /tmp/image/var/tmp/* /tmp/image/tmp/*\n${CLAMP}`,
+    `rm -rf /tmp/image/var/lib/initramfs-tools/*.tmp /tmp/image/var/tmp/* /tmp/image/tmp/*\n${CLAMP_UPPER}`,
     stack,
+    { mounts: [seen(upper)] },
   );
 }
 
@@ -108,7 +112,7 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   for (const { below: folder, run } of AFTER_FILES) {
     if (plan.files.some((file) => file.path.startsWith(folder))) await inImage(context, run, stack);
   }
-  await inToolbox(context, `${LAST}${CLAMP}`, stack);
+  await inToolbox(context, `${LAST}${CLAMP_UPPER}`, stack, { mounts: [seen(upper)] });
 }
 
 /** What the programs of this step leave beside what they were run for. */

@@ -37,23 +37,28 @@ export function masterBootRecord(id: string, rootSectors: number): Buffer {
 /** Bytes for the root partition, given those of its files: a tenth and the spare room more, whole 8 MiB. */
 export const rootSize = (used: number): number => Math.ceil((used * 1.1 + SPARE) / ALIGN) * ALIGN;
 
-// Blocks of 4 KiB, as ext4 will use; directories and links count one each.
-const MEASURE = `find /tmp/image -xdev -path /tmp/image/boot/firmware -prune -o -printf '%s\\n' | awk '{ blocks += int(($1 + 4095) / 4096) + ($1 == 0) } END { print blocks * 4096 }'`;
-
-// --invariant would set the id too, so it comes first. FAT takes files in the order of their names and no time later than the build's; the root is made of the rest.
-const WRITE = `
-image=/tmp/out/image.img; id=$1; uuid=$2; seed=$3
+// --invariant would set the id too, so it comes first. FAT takes files in the order of their names and no time later than
+// the build's. Meanwhile the root's files are counted: blocks of 4 KiB, as ext4 will use; folders and links are one each.
+const BOOT = `
+image=/tmp/out/image.img; id=$1
+find /tmp/image -xdev -path /tmp/image/boot/firmware -prune -o -printf '%s\\n' | awk '{ blocks += int(($1 + 4095) / 4096) + ($1 == 0) } END { print blocks * 4096 }' > /tmp/used &
 export MTOOLS_SKIP_CHECK=1 TZ=UTC
+truncate -s ${ROOT_START * SECTOR} "$image"
 mkfs.vfat -F 32 -s 1 -n bootfs --invariant -i "$id" --offset ${BOOT_START} "$image" ${BOOT_SECTORS / 2} >/dev/null
 cd /tmp/image/boot/firmware
 find . -mindepth 1 -type d | LC_ALL=C sort | sed 's|^./|::|' | while read -r folder; do mmd -i "$image@@${BOOT_START * SECTOR}" "$folder"; done
 find . -mindepth 1 -type d | LC_ALL=C sort | { echo .; cat; } | while read -r folder; do
   find "$folder" -maxdepth 1 -type f | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0r sh -c 'target=$1; shift; mcopy -m -i "$0" "$@" "$target"' "$image@@${BOOT_START * SECTOR}" "::$(echo "$folder" | sed 's|^.||')/"
 done
-cd /
+wait
+cat /tmp/used
+`;
+
+const ROOT = `
+image=/tmp/out/image.img; uuid=$1; seed=$2
 mount -t tmpfs -o mode=755 tmpfs /tmp/image/boot/firmware
 touch -d "@$SOURCE_DATE_EPOCH" /tmp/image/boot/firmware
-mke2fs -q -t ext4 -L rootfs -U "$uuid" -E "hash_seed=$seed,offset=${ROOT_START * SECTOR},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" -m 1 -d /tmp/image "$image" "$4"
+mke2fs -q -t ext4 -L rootfs -U "$uuid" -E "hash_seed=$seed,offset=${ROOT_START * SECTOR},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" -m 1 -d /tmp/image "$image" "$3"
 `;
 
 /**
@@ -63,15 +68,14 @@ mke2fs -q -t ext4 -L rootfs -U "$uuid" -E "hash_seed=$seed,offset=${ROOT_START *
 export async function writeImage(context: BuildContext, layers: readonly Layer[], folder: string): Promise<string> {
   const { plan } = context;
   const stack = stackOf(layers);
-  const used = Number((await inToolbox(context, MEASURE, stack)).trim());
-  const size = rootSize(used);
   const image = join(folder, 'fs', 'image.img');
   const id = diskId(plan);
   const mounts = [{ kind: 'bind', source: join(folder, 'fs'), target: '/tmp/out', write: true }] as const;
-  await inToolbox(context, ': > /tmp/out/image.img', stack, { mounts });
+  const used = Number((await inToolbox(context, BOOT, stack, { mounts, args: [id] })).trim());
+  const size = rootSize(used);
   await truncate(image, ROOT_START * SECTOR + size);
-  const args = [id, uuidFrom(plan.digest, 'rootfs'), uuidFrom(plan.digest, 'hash seed'), `${size / 1024}k`];
-  await inToolbox(context, WRITE, stack, { mounts, args });
+  const args = [uuidFrom(plan.digest, 'rootfs'), uuidFrom(plan.digest, 'hash seed'), `${size / 1024}k`];
+  await inToolbox(context, ROOT, stack, { mounts, args });
   const file = await open(image, 'r+');
   try {
     await file.write(masterBootRecord(id, size / SECTOR), 0, SECTOR, 0);

@@ -33,6 +33,14 @@ cd /tmp/image
 find . -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"
 `;
 
+/** The same for a layer on top of others, mounted at /tmp/upper: those below it have been through it. */
+export const CLAMP_UPPER = `
+cd /tmp/upper
+find . -xdev ! -type c -newermt "@$SOURCE_DATE_EPOCH" -print0 > /tmp/newer
+cd /tmp/image
+xargs -0r touch -h -c -d "@$SOURCE_DATE_EPOCH" < /tmp/newer
+`;
+
 /** Packages that the plan does not want and the lock has, because another one needs or Debian requires them. */
 export const unwanted = ({ plan, lock }: Pick<BuildContext, 'plan' | 'lock'>): string[] =>
   plan.purge.filter((name) => lock.image.packages.some((one) => one.name === name));
