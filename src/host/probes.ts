@@ -25,6 +25,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   'apt-get': 'apt',
   'dpkg-deb': 'dpkg',
   mmdebstrap: 'mmdebstrap',
+  flock: 'util-linux',
   perl: 'perl-base',
   setpriv: 'util-linux',
   unshare: 'util-linux',

@@ -69,6 +69,27 @@ describe('download', () => {
     expect(range).toBe('bytes=4000-');
     expect(await readFile(packageFile(cache, one))).toEqual(content);
   });
+  it.each([
+    ['cut short', content.subarray(0, 5000)],
+    ['changed, with the size as before', Buffer.alloc(content.length)],
+  ])('finds a file of the cache that was %s, tells of it, and fetches it again', async (_, damaged) => {
+    const entries: LogEntry[] = [];
+    answer = whole;
+    await get();
+    await writeFile(packageFile(cache, one), damaged);
+    await get((entry) => entries.push(entry));
+    expect(await readFile(packageFile(cache, one))).toEqual(content);
+    expect(entries[0]).toEqual({
+      kind: 'warning',
+      text: 'The package file of tiny 1 in the cache is damaged: it is fetched again.',
+    });
+  });
+  it('takes a file that only has another time', async () => {
+    answer = (_request, response) => response.writeHead(404).end();
+    await writeFile(packageFile(cache, one), content);
+    await get();
+    expect(await readFile(packageFile(cache, one))).toEqual(content);
+  });
   it('starts again when what was left is wrong', async () => {
     await writeFile(`${packageFile(cache, one)}.999999999.partial`, Buffer.alloc(4000));
     answer = (request, response) => {
