@@ -1,10 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readInitramfs } from '../../src/audit/cpio.ts';
-import { unpackInitramfs } from '../../src/audit/image.ts';
-import { type AuditTools, toolboxTools } from '../../src/audit/tools.ts';
 import { silent } from '../../src/core/log.ts';
 import { openContext } from '../../src/engine/build.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
@@ -13,7 +9,6 @@ import { openLock } from '../../src/engine/lock-file.ts';
 import { makeStep } from '../../src/engine/step.ts';
 import { newFolder, removeTree } from '../../src/host/folders.ts';
 import type { Layer } from '../../src/host/layer.ts';
-import { sha256 } from '../../src/plan/digest.ts';
 import { builtImage } from './built-image.ts';
 
 // The initramfs is made before any file but those that are marked as its inputs. If one is read that is not marked, the
@@ -22,7 +17,6 @@ import { builtImage } from './built-image.ts';
 const project = fileURLToPath(new URL('../..', import.meta.url));
 let context: BuildContext;
 let layers: Layer[];
-let tools: AuditTools;
 let sealed: Map<string, string>;
 const folders: string[] = [];
 
@@ -33,19 +27,26 @@ beforeAll(async () => {
   context = await openContext(plan, lock, options, silent);
   layers = await buildLayers(context, makeStep(silent));
   await context.prepare();
-  tools = await toolboxTools(context.toolbox);
   sealed = await contentOf(join(layers.find(({ name }) => name === 'initramfs')?.fs ?? '', 'boot'));
 });
 afterAll(async () => {
   for (const folder of folders) await removeTree(context.cache, context.namespace, folder);
 });
 
-/** Everything in the initramfs of a /boot: path to mode and digest. */
+const UNPACK = `unmkinitramfs /tmp/boot/initrd.img-* /tmp/unpacked; cd /tmp/unpacked
+  find . -printf '%P %y %m %l\\n'; find . -type f -exec sha256sum {} +`;
+
+/** Everything in the initramfs of a /boot: path to type, mode, target and digest. */
 async function contentOf(boot: string): Promise<Map<string, string>> {
-  const name = readdirSync(boot).find((one) => one.startsWith('initrd.img-'));
-  const bytes = readFileSync(join(boot, name ?? ''));
-  const files = await readInitramfs(bytes, (kind, data) => unpackInitramfs(kind, data, tools));
-  return new Map(files.map((file) => [file.path, sha256(JSON.stringify(file))]));
+  const mounts = [{ kind: 'bind', source: boot, target: '/tmp/boot' }] as const;
+  const { stdout } = await context.toolbox.run(['sh', '-euc', UNPACK], { mounts });
+  const found = new Map<string, string>();
+  for (const line of stdout.split('\n')) {
+    const [, digest, hashed = ''] = /^([0-9a-f]{64}) {2}\.\/(.*)$/.exec(line) ?? [];
+    const [path = '', ...facts] = digest === undefined ? line.split(' ') : [hashed, digest];
+    found.set(path, `${found.get(path) ?? ''} ${facts.join(' ')}`);
+  }
+  return found;
 }
 
 /** Makes the initramfs once more on top of all layers and of what `script` does, and gives the paths that differ. */
@@ -73,6 +74,6 @@ copy_file text /etc/undeclared
 `;
     const script = `cd /tmp/image/etc; echo 'options undeclared a=1' > modprobe.d/undeclared.conf; echo x > undeclared
       cat > initramfs-tools/hooks/undeclared; chmod 755 initramfs-tools/hooks/undeclared`;
-    expect(await madeAgain(script, hook)).toEqual(['etc/modprobe.d/undeclared.conf', 'etc/undeclared']);
+    expect(await madeAgain(script, hook)).toEqual(['main/etc/modprobe.d/undeclared.conf', 'main/etc/undeclared']);
   });
 });
