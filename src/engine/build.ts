@@ -7,7 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
 import { openCache } from '../host/cache.ts';
 import type { Held } from '../host/flock.ts';
-import { newFolder, removeTree } from '../host/folders.ts';
+import { newFolder, removeTree, sweep } from '../host/folders.ts';
 import type { LayerPlace } from '../host/layer.ts';
 import { openNamespace } from '../host/namespace.ts';
 import { digestOf } from '../plan/digest.ts';
@@ -18,7 +18,7 @@ import { type KeptLog, keepLog } from './build-log.ts';
 import { codeDigest, readBuilt, writeBuilt } from './built.ts';
 import { makeCompanions, sumImage } from './companions.ts';
 import type { BuildContext } from './context.ts';
-import { type Delivered, deliver } from './deliver.ts';
+import { type Delivered, deliver, sweepOutput } from './deliver.ts';
 import { download, packageFile } from './download.ts';
 import { buildLayers } from './layers.ts';
 import { type Lock, sourceDateEpoch } from './lock.ts';
@@ -83,6 +83,8 @@ async function makeImage(
 ): Promise<BuildResult> {
   const { plan, cache, namespace, log } = context;
   const { out, fresh = false, release = false, compress = true } = options;
+  await sweep(cache, namespace);
+  await sweepOutput(cache, plan.name, out);
   const layers = await buildLayers(context, step, fresh ? randomUUID() : undefined);
   const keys = layers.map(({ key }) => key);
   const key = digestOf([keys, plan.digest, { release, compress }, codeDigest(context.project)]);

@@ -29,25 +29,23 @@ export interface Parcel {
 
 /**
  * Moves finished files to `out`, beside each other under temporary names first and then by renames, the image last:
- * whoever sees an image sees all that belongs to it. One build at a time; what a killed one left is removed.
+ * whoever sees an image sees all that belongs to it. One build at a time.
  */
 export async function deliver(cache: Cache, plan: Plan, parcel: Parcel, out: string): Promise<Delivered> {
   const lock = await lockFile(join(cache.locks, `output-${outputName(out, plan.name)}`));
   try {
-    return await place(plan, parcel, out, await sessionOf(cache), await leftovers(cache, plan.name, out));
+    return await place(plan, parcel, out, await sessionOf(cache));
   } finally {
     lock.release();
   }
 }
 
-/** Temporary files in `out` of builds that are gone. */
-async function leftovers(cache: Cache, name: string, out: string): Promise<string[]> {
-  const found: string[] = [];
+/** Removes temporary files in `out` of builds that are gone. */
+export async function sweepOutput(cache: Cache, name: string, out: string): Promise<void> {
   for (const file of await readdir(out).catch(() => [])) {
-    const session = /^\.(.*)\.([0-9a-f]{8})\.partial$/.exec(file);
-    if (session?.[1]?.startsWith(`${name}.`) && (await isOver(cache, session[2] ?? ''))) found.push(join(out, file));
+    const [, start, session = ''] = /^\.(.*)\.([0-9a-f]{8})\.partial$/.exec(file) ?? [];
+    if (start?.startsWith(`${name}.`) && (await isOver(cache, session))) await rm(join(out, file), { force: true });
   }
-  return found;
 }
 
 async function place(
@@ -55,7 +53,6 @@ async function place(
   { folder, names, texts, sums: known }: Parcel,
   out: string,
   session: string,
-  stale: readonly string[],
 ): Promise<Delivered> {
   const { name } = plan;
   await mkdir(out, { recursive: true });
@@ -87,7 +84,6 @@ async function place(
       if (!order.includes(file)) await rm(join(out, file), { force: true });
     }
     await flush(out);
-    for (const path of stale) await rm(path, { force: true });
   } finally {
     for (const file of order) await rm(partial(file), { force: true });
   }

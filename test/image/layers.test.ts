@@ -196,7 +196,7 @@ describe('a kill at any time', () => {
     const { ended, output } = another('killed');
     await ended;
     expect(output(), made.join(', ')).toMatch(/(HIT|MADE)\n$/);
-    // One more, with other inputs, since a hit has no reason to look for leftovers.
+    // One more, with other inputs, since who opens an entry that is there does not look for leftovers; builds do.
     await another('after').ended;
     const names = await readdir(cache.layers);
     expect(names.filter((name) => !/^thing-[0-9a-f]{32}$/.test(name))).toEqual([]);
