@@ -1,14 +1,13 @@
-import { existsSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { findMirrors } from '../engine/archive.ts';
 import { download, packageFile } from '../engine/download.ts';
-import { fromLine, type LockedPackage, lockDigest, toLine } from '../engine/lock.ts';
+import { fromLine, type LockedPackage, packageInputs, toLine } from '../engine/lock.ts';
 import { makeLock } from '../engine/resolve.ts';
 import type { Cache } from '../host/cache.ts';
-import { newFolder, removeTree } from '../host/layer.ts';
+import { openLayer } from '../host/layer.ts';
 import type { Namespace } from '../host/namespace.ts';
 
 /** Scanners, as the guest's CPU runs them. They lie on a disk of their own and are never installed in a guest. */
@@ -62,12 +61,16 @@ export async function openScanTools(place: Place, file: string): Promise<ScanToo
   if (made === undefined) throw new UserError({ message: `${file} is no list of scanners`, hint: 'ci/score --lock' });
   const lines = text.split('\n').filter((line) => line !== '' && !/^(#|made )/.test(line));
   const packages = [...lines.map((line) => fromLine(line, file)), CONTENT];
-  const folder = join(cache.toolboxes, `score-${lockDigest({ requested: REQUESTED, packages }).slice(0, 32)}`);
-  const disk = join(folder, 'fs', 'tools.img');
-  if (!existsSync(disk)) {
-    await download(cache, packages, findMirrors, log, signal);
-    await makeDisk(place, packages, folder);
-  }
+  const { fs } = await openLayer(place, {
+    name: 'score',
+    inputs: { packages: packageInputs(packages), script: SCRIPT },
+    parent: cache.toolboxes,
+    make: async (aside) => {
+      await download(cache, packages, findMirrors, log, signal);
+      await makeDisk(place, packages, join(aside, 'fs'));
+    },
+  });
+  const disk = join(fs, 'tools.img');
   return { disk, made, versions: new Map(packages.map(({ name, version }) => [name, version])) };
 }
 
@@ -88,21 +91,15 @@ mke2fs -q -t ext4 -d /tmp/tree -m 0 -O ^has_journal /tmp/out/tools.img "$(( $(du
 chmod 0644 /tmp/out/tools.img
 `;
 
-async function makeDisk({ cache, namespace, log, signal }: Place, packages: readonly LockedPackage[], folder: string) {
-  const aside = await newFolder(cache, 'score');
-  try {
-    await namespace.run(['sh', '-c', SCRIPT], {
-      root: { kind: 'host' },
-      mounts: [
-        { kind: 'bind', source: cache.packages, target: '/tmp/packages' },
-        { kind: 'bind', source: join(aside, 'fs'), target: '/tmp/out', write: true },
-      ],
-      input: packages.map((one) => `${packageFile(cache, one).slice(cache.packages.length + 1)}\n`).join(''),
-      onOutput: (text) => log({ kind: 'output', text }),
-      ...(signal ? { signal } : {}),
-    });
-    await rename(aside, folder);
-  } finally {
-    if (existsSync(aside)) await removeTree(cache, namespace, aside);
-  }
+async function makeDisk({ cache, namespace, log, signal }: Place, packages: readonly LockedPackage[], out: string) {
+  await namespace.run(['sh', '-c', SCRIPT], {
+    root: { kind: 'host' },
+    mounts: [
+      { kind: 'bind', source: cache.packages, target: '/tmp/packages' },
+      { kind: 'bind', source: out, target: '/tmp/out', write: true },
+    ],
+    input: packages.map((one) => `${packageFile(cache, one).slice(cache.packages.length + 1)}\n`).join(''),
+    onOutput: (text) => log({ kind: 'output', text }),
+    ...(signal ? { signal } : {}),
+  });
 }
