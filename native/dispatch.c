@@ -13,12 +13,13 @@
  *
  * Table format, text, one record a line, sorted by nothing:
  *   <size> <sha256> <rule> <path of the native copy below HOME>
- * rule: native | perl | python (byte-compilation only).
+ * rule: native | perl | arguments (native for the arguments that ARGUMENTS lists).
  */
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@
 #define LOADER ROOT "/lib64/ld-linux-x86-64.so.2"
 #define LIBRARIES ROOT "/usr/lib/x86_64-linux-gnu:" ROOT "/usr/lib/x86_64-linux-gnu/systemd:" ROOT "/usr/lib"
 #define PERL HOME "/perl"
+#define ARGUMENTS HOME "/arguments"
 
 extern char **environ;
 extern const unsigned char qemu_start[];
@@ -64,7 +66,7 @@ static int look_up(int fd, off_t size, struct entry *found) {
     if (sscanf(line, "%lld %64s %15s %4095s", &entry_size, entry_digest, found->rule, found->path) != 4) continue;
     if (entry_size != (long long)size) continue;
     if (digest[0] == '\0') {
-      void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+      void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
       if (bytes == MAP_FAILED) break;
       sha256_hex(bytes, (size_t)size, digest);
       munmap(bytes, (size_t)size);
@@ -76,20 +78,33 @@ static int look_up(int fd, off_t size, struct entry *found) {
   return hit;
 }
 
-/* Python loads arm64 extension modules, so only the pure byte-compilers may be native. */
-static int is_byte_compilation(int argc, char **argv) {
+/*
+ * Whether the arguments, joined by spaces, fit one of the patterns for this program.
+ * ARGUMENTS holds a line for each: <path of the native copy below HOME> TAB <pattern of fnmatch(3)>.
+ */
+static int allows(const char *path, int argc, char **argv) {
+  char joined[4096];
+  size_t used = 0;
+  joined[0] = '\0';
   for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "-m") == 0 && i + 1 < argc)
-      return strcmp(argv[i + 1], "py_compile") == 0 || strcmp(argv[i + 1], "compileall") == 0;
-    if (argv[i][0] == '-') continue;
-    const char *name = strrchr(argv[i], '/');
-    name = name != NULL ? name + 1 : argv[i];
-    static const char *const compilers[] = {"py3compile", "py3clean", "py_compile.py", "compileall.py"};
-    for (size_t k = 0; k < sizeof compilers / sizeof *compilers; k++)
-      if (strcmp(name, compilers[k]) == 0) return 1;
-    return 0;
+    int added = snprintf(joined + used, sizeof joined - used, "%s%s", i == 1 ? "" : " ", argv[i]);
+    /* What is cut off may matter only to a pattern without a star at its end, which then does not fit. */
+    if (added < 0 || used + (size_t)added >= sizeof joined) break;
+    used += (size_t)added;
   }
-  return 0;
+  FILE *list = fopen(ARGUMENTS, "re");
+  if (list == NULL) return 0;
+  char line[PATH_MAX];
+  int fits = 0;
+  while (!fits && fgets(line, sizeof line, list) != NULL) {
+    line[strcspn(line, "\n")] = '\0';
+    char *pattern = strchr(line, '\t');
+    if (pattern == NULL) continue;
+    *pattern++ = '\0';
+    fits = strcmp(line, path) == 0 && fnmatch(pattern, joined, 0) == 0;
+  }
+  fclose(list);
+  return fits;
 }
 
 /*
@@ -170,8 +185,7 @@ int main(int argc, char **argv) {
   struct stat status;
   struct entry entry;
   if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && look_up(fd, status.st_size, &entry)) {
-    int python = strcmp(entry.rule, "python") == 0;
-    if (!python || is_byte_compilation(argc - 2, argv + 2)) {
+    if (strcmp(entry.rule, "arguments") != 0 || allows(entry.path, argc - 2, argv + 2)) {
       if (auxiliary > 0) close(fd);
       fd = -1;
       run_native(&entry, argc, argv);

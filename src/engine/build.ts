@@ -5,15 +5,17 @@ import { toolboxTools } from '../audit/tools.ts';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
+import { refuseNone } from '../host/arm64.ts';
+import { arm64Here } from '../host/arm64-here.ts';
 import { openCache } from '../host/cache.ts';
 import type { Held } from '../host/flock.ts';
 import { newFolder, removeTree, sweep } from '../host/folders.ts';
 import type { LayerPlace } from '../host/layer.ts';
 import { openNamespace } from '../host/namespace.ts';
 import { digestOf } from '../plan/digest.ts';
-import { openDispatch } from '../toolbox/dispatch.ts';
 import { describeToolbox, openToolbox } from '../toolbox/toolbox.ts';
 import { findMirrors } from './archive.ts';
+import { openArm64 } from './arm64-programs.ts';
 import { type KeptLog, keepLog } from './build-log.ts';
 import { codeDigest, readBuilt, writeBuilt } from './built.ts';
 import { makeCompanions, sumImage } from './companions.ts';
@@ -143,6 +145,8 @@ export async function openContext(
 ): Promise<BuildContext> {
   const cache = await openCache();
   const namespace = await openNamespace(cache);
+  const how = await arm64Here(namespace, { dispatch: options.noDispatch !== true });
+  refuseNone(how);
   const { project, signal, held, release = false } = options;
   const mirror = plan.base.kind === 'debian' ? plan.base.mirror : undefined;
   const mirrors = () => findMirrors(mirror);
@@ -165,25 +169,15 @@ export async function openContext(
   const packages = lock.image.packages
     .filter((one) => one.architecture !== 'all')
     .map((one) => ({ ...one, file: packageFile(cache, one) }));
-  const dispatched = options.noDispatch !== true && process.arch === 'x64';
-  const dispatch = dispatched ? openDispatch({ ...input, toolbox, packages, project }) : undefined;
-  const emulated = { emulator: join(toolbox.root, 'usr/bin/qemu-aarch64'), mounts: [], id: 'emulated' };
+  const arm64 = openArm64(how, { ...input, toolbox, packages, project });
   let prepared: Promise<void> | undefined;
   const prepare = async (): Promise<void> => {
     await openToolbox('build', input);
     await download(cache, lock.image.packages, mirrors, log, signal);
-    await dispatch?.prepare();
+    await arm64.prepare?.();
   };
   return {
-    ...{
-      ...input,
-      plan,
-      project,
-      toolbox,
-      image: plan.name,
-      epoch: sourceDateEpoch(lock),
-      arm64: dispatch ?? emulated,
-    },
+    ...{ ...input, plan, project, toolbox, image: plan.name, epoch: sourceDateEpoch(lock), arm64 },
     prepare: () => {
       prepared ??= step('toolbox', prepare);
       return prepared;

@@ -33,8 +33,11 @@ export interface BuildContext {
   readonly whole: Set<string>;
 }
 
-/** How programs of the image are run: the handler to register and what it needs mounted in the image's root. */
-export type Arm64Programs = Pick<Dispatch, 'emulator' | 'mounts' | 'id'>;
+/**
+ * How programs of the image are run: the handler to register, if any, and what it needs mounted in the image's root.
+ * `id` is part of the key of whatever is built with it.
+ */
+export type Arm64Programs = Pick<Dispatch, 'mounts' | 'id'> & { readonly emulator?: string };
 
 /** Runs a shell script in the toolbox with layers mounted at /tmp/image; `upper` takes what changes. */
 export async function inToolbox(
@@ -52,6 +55,7 @@ export async function inToolbox(
   const result = await toolbox.run(['sh', '-euc', script, 'sh', ...(options.args ?? [])], {
     mounts: [{ kind: 'stack', ...stack, target: '/tmp/image' }, ...(options.mounts ?? [])],
     env: { SOURCE_DATE_EPOCH: String(epoch) },
+    unsynced: true,
     onOutput: (text) => log({ kind: 'output', text }),
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(signal === undefined ? {} : { signal }),
@@ -66,7 +70,8 @@ export async function inImage(context: BuildContext, argv: readonly string[], st
   const result = await namespace.run(argv, {
     root: { kind: 'stack', ...stack },
     mounts: arm64.mounts,
-    emulator: arm64.emulator,
+    ...(arm64.emulator === undefined ? {} : { emulator: arm64.emulator }),
+    unsynced: true,
     env: { SOURCE_DATE_EPOCH: String(epoch), DEBIAN_FRONTEND: 'noninteractive', DPKG_COLORS: 'never' },
     onOutput: (text) => log({ kind: 'output', text }),
     ...(signal === undefined ? {} : { signal }),

@@ -1,17 +1,22 @@
 import { StepError } from '../core/errors.ts';
 
 /**
- * Decides how a program of the image runs on this host. Nothing else knows: a native dispatcher takes its place here.
+ * How programs of the image run on this host.
  *
- * - `native`: the host's CPU is arm64.
- * - `emulated`: `interpreter`, a path inside the namespace, is registered in a private binfmt_misc (kernel 6.7 and later).
- * - `host-handler`: an older kernel, on which the host itself already has a handler that was opened when registered.
+ * - `native`: the host's CPU is arm64; nothing is needed.
+ * - `dispatch`: a handler in a private binfmt_misc runs the toolbox's native copy of a program, or QEMU.
+ * - `emulation`: QEMU for every program, registered privately, or by the handler that the host already has.
+ * - `none`: not at all; no build starts.
+ *
+ * `why` says what decided; `faster` is one line that says what would make it faster, `fix` the one command that helps.
  */
 export type Arm64 =
-  | { readonly kind: 'native' }
-  | { readonly kind: 'emulated'; readonly interpreter: string }
-  | { readonly kind: 'host-handler' };
+  | { readonly kind: 'native'; readonly why: string }
+  | { readonly kind: 'dispatch'; readonly why: string }
+  | { readonly kind: 'emulation'; readonly by: 'private' | 'host'; readonly why: string; readonly faster?: string }
+  | { readonly kind: 'none'; readonly why: string; readonly fix: string };
 
+/** What was found on the host. */
 export interface Arm64Host {
   /** `process.arch`. */
   readonly arch: string;
@@ -19,6 +24,8 @@ export interface Arm64Host {
   readonly kernel: string;
   /** Contents of the host's /proc/sys/fs/binfmt_misc entries. */
   readonly handlers: readonly string[];
+  /** Why a private handler could not be registered when it was tried; absent: it could, or was not tried. */
+  readonly refused?: string;
 }
 
 /** The first kernel on which a user namespace can have a binfmt_misc of its own. */
@@ -29,16 +36,44 @@ export function hasPrivateBinfmt(kernel: string): boolean {
   return major > PRIVATE_BINFMT[0] || (major === PRIVATE_BINFMT[0] && minor >= PRIVATE_BINFMT[1]);
 }
 
-/** `interpreter` is the emulator's path inside the namespace. @throws StepError when this host cannot do it. */
-export function decideArm64(host: Arm64Host, interpreter: string): Arm64 {
-  if (host.arch === 'arm64') return { kind: 'native' };
-  if (hasPrivateBinfmt(host.kernel)) return { kind: 'emulated', interpreter };
-  const fixed = host.handlers.some((text) => text.includes('qemu-aarch64') && /^flags:.*F/m.test(text));
-  if (fixed && host.handlers.some((text) => /^enabled/m.test(text))) return { kind: 'host-handler' };
-  throw new StepError({
-    message: `This host cannot run arm64 programs: kernel ${host.kernel} has no private binfmt_misc, and the host has no handler for aarch64`,
-    hint: 'Use a kernel of 6.7 or later (Debian 13, Ubuntu 24.04), or install qemu-user-static, which registers a handler.',
-  });
+/** An entry that is on and whose emulator was opened when it was registered, so that it works in every chroot. */
+const isUsable = (handler: string): boolean =>
+  /^enabled/m.test(handler) && /^interpreter .*aarch64/m.test(handler) && /^flags:.*F/m.test(handler);
+
+/** `dispatch` false: the person wants plain emulation. */
+export function decideArm64(host: Arm64Host, { dispatch }: { readonly dispatch: boolean }): Arm64 {
+  if (host.arch === 'arm64') return { kind: 'native', why: 'this CPU runs them' };
+  if (host.arch !== 'x64') {
+    return { kind: 'none', why: `a build needs an x86-64 or arm64 CPU, not ${host.arch}`, fix: 'use such a host' };
+  }
+  const recent = hasPrivateBinfmt(host.kernel);
+  if (recent && host.refused === undefined) {
+    const why = `a private handler (kernel ${host.kernel})`;
+    if (dispatch) return { kind: 'dispatch', why: `${why}; well-known programs run natively` };
+    return { kind: 'emulation', by: 'private', why: `${why}; every program is emulated, as asked` };
+  }
+  const lack = recent
+    ? `no private handler can be registered (${host.refused})`
+    : `kernel ${host.kernel} has no private binfmt_misc`;
+  const load = 'sudo modprobe binfmt_misc';
+  if (host.handlers.some(isUsable)) {
+    const better = recent
+      ? `\`${load}\`, or a build outside of this container,`
+      : 'A kernel of 6.7 or later (Debian 13, Ubuntu 24.04)';
+    const faster = `${better} would make this build several times faster.`;
+    return { kind: 'emulation', by: 'host', why: `the host's own handler emulates them: ${lack}`, faster };
+  }
+  return {
+    kind: 'none',
+    why: `${lack}, and the host has no handler for aarch64`,
+    fix: recent ? load : 'sudo apt-get install qemu-user-static',
+  };
+}
+
+/** @throws StepError when programs of the image cannot be run here. */
+export function refuseNone(how: Arm64): void {
+  if (how.kind !== 'none') return;
+  throw new StepError({ message: `This host cannot run arm64 programs: ${how.why}`, hint: how.fix });
 }
 
 /**

@@ -1,7 +1,6 @@
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { registration } from './arm64.ts';
-import { arm64Here } from './arm64-here.ts';
 import type { Cache } from './cache.ts';
 import { type RunOptions, shellQuote } from './runner.ts';
 import { HOST_FOLDERS, SLOTS } from './skeleton.ts';
@@ -23,7 +22,12 @@ export interface NamespaceOptions extends Omit<RunOptions, 'handshake'> {
   readonly mounts?: readonly Mount[];
   /** Whether the host's network can be reached. Default false: a network without even a loopback device that is up. */
   readonly network?: boolean;
-  /** Path, on the host, of the emulator for arm64 programs; absent: none are run. */
+  /**
+   * Calls that wait for the disk do nothing and succeed: for what is thrown away after a crash anyway. Whoever keeps the
+   * result has to sync it.
+   */
+  readonly unsynced?: boolean;
+  /** Path, on the host, of a handler for arm64 programs, to be registered in a private binfmt_misc (kernel 6.7). */
   readonly emulator?: string;
 }
 
@@ -156,11 +160,9 @@ function kernelFileSystems(root: string): string[] {
 function emulation(cache: Cache, emulator: string | undefined): string[] {
   if (emulator === undefined) return [];
   const inside = emulator.startsWith(`${cache.root}/`) ? inCache(cache, emulator) : emulator;
-  const how = arm64Here(inside);
-  if (how.kind !== 'emulated') return [];
   return [
     'mount -t binfmt_misc binfmt_misc /binfmt',
-    `printf %s ${shellQuote([registration(how.interpreter)])} >/binfmt/register`,
+    `printf %s ${shellQuote([registration(inside)])} >/binfmt/register`,
   ];
 }
 

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { access, constants, statfs } from 'node:fs/promises';
-import { arch, release, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { UserError } from '../core/errors.ts';
-import { type Arm64, hasPrivateBinfmt } from './arm64.ts';
-import { arm64Here } from './arm64-here.ts';
+import { type Arm64Host, decideArm64 } from './arm64.ts';
+import { arm64Host } from './arm64-here.ts';
 import type { Cache } from './cache.ts';
 import { newFolder, removeTree } from './folders.ts';
 import { type Namespace, openNamespace } from './namespace.ts';
@@ -102,10 +102,14 @@ async function overlay(cache: Cache, namespace: Namespace): Promise<string> {
   }
 }
 
-function arm64Words(how: Arm64): string {
-  if (how.kind === 'native') return 'this CPU runs them';
-  if (how.kind === 'host-handler') return "by the host's own handler";
-  return `by a private handler (kernel ${release()})`;
+/** How programs of the image run on a host; `ok` as long as they run at all. */
+export function arm64Probe(host: Arm64Host): Probe {
+  const how = decideArm64(host, { dispatch: true });
+  const title = 'Programs of the image can be run';
+  if (how.kind === 'none') return { title, ok: false, found: how.why, fix: how.fix };
+  const words = { native: 'natively', dispatch: 'by dispatch', emulation: 'by emulation' }[how.kind];
+  const faster = how.kind === 'emulation' && how.faster !== undefined ? `. ${how.faster}` : '';
+  return { title, ok: true, found: `${words}: ${how.why}${faster}` };
 }
 
 /** Tries, one after the other, what a build does on this host, and leaves nothing of it. */
@@ -135,17 +139,7 @@ export async function probeHost(cache: Cache): Promise<Probe[]> {
       'Set AMSLPR_CACHE to a folder on ext4, xfs or btrfs that is not itself an overlay (as in a container)',
       () => overlay(cache, usable),
     ),
-    await probe(
-      'Programs of the image can be run',
-      hasPrivateBinfmt(release())
-        ? 'Load the module on the host: sudo modprobe binfmt_misc'
-        : 'sudo apt-get install qemu-user-static',
-      async () => {
-        const how = arm64Here('/bin/true');
-        await usable.run(['true'], { root: { kind: 'host' }, emulator: '/bin/true' });
-        return `${arm64Words(how)}, on ${arch()}`;
-      },
-    ),
+    arm64Probe(await arm64Host(usable)),
   );
   const { bavail, bsize } = await statfs(cache.root);
   const free = bavail * bsize;

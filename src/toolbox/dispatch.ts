@@ -87,23 +87,29 @@ async function make(input: DispatchInput, packages: readonly TargetPackage[], ho
     ],
     input: packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`).join(''),
   });
-  const table = await makeTable(join(home, 'programs'), input);
-  await writeFile(join(home, 'table'), table);
-  await chmod(join(home, 'table'), 0o644);
+  for (const [name, text] of Object.entries(await makeTables(join(home, 'programs'), input))) {
+    await writeFile(join(home, name), text);
+    await chmod(join(home, name), 0o644);
+  }
 }
 
 /** Applies the rules to the list of programs; a program that the toolbox lacks is left to emulation. */
-async function makeTable(programs: string, input: DispatchInput): Promise<string> {
+async function makeTables(programs: string, input: DispatchInput): Promise<{ table: string; arguments: string }> {
   const file = 'native/dispatch.rules';
   const rules = parseRules(await readFile(join(input.project, file), 'utf8'), file);
   const lines = (await readFile(programs, 'utf8')).trim().split('\n');
-  return lines
+  const table = lines
     .flatMap((line) => {
       const [size, digest, path = ''] = line.split(' ');
       const rule = ruleFor(path, rules);
       if (rule === 'never' || !existsSync(join(input.toolbox.root, path))) return [];
-      return [`${size} ${digest} ${rule} ${TOLD.test(path) ? 'patched' : 'root'}${path}\n`];
+      return [`${size} ${digest} ${rule} ${copyOf(path)}\n`];
     })
     .sort()
     .join('');
+  const allowed = rules.arguments.map(({ path, pattern }) => `${copyOf(path)}\t${pattern}\n`).join('');
+  return { table, arguments: allowed };
 }
+
+/** Where the toolbox's copy of a program is, below HOME. */
+const copyOf = (path: string): string => `${TOLD.test(path) ? 'patched' : 'root'}${path}`;

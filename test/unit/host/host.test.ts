@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { decideArm64, hasPrivateBinfmt, registration } from '../../../src/host/arm64.ts';
 import { cacheRoot } from '../../../src/host/cache.ts';
 import { rootRange, subordinateRange } from '../../../src/host/ids.ts';
 import { appArmorRestricts } from '../../../src/host/probes.ts';
@@ -21,33 +20,6 @@ describe('ids', () => {
   });
   it('says so when root has too few ids itself', () => {
     expect(() => rootRange('         0     100000      65536\n')).toThrow(/too few ids/);
-  });
-});
-
-describe('how arm64 programs run', () => {
-  const host = { arch: 'x64', kernel: '6.12.48+deb13-amd64', handlers: [] };
-  it('natively, by a private handler, or by one that the host has', () => {
-    expect(decideArm64({ ...host, arch: 'arm64' }, '/q')).toEqual({ kind: 'native' });
-    expect(decideArm64(host, '/q')).toEqual({ kind: 'emulated', interpreter: '/q' });
-    const handler = 'enabled\ninterpreter /usr/libexec/qemu-binfmt/aarch64-binfmt-P (qemu-aarch64)\nflags: POCF\n';
-    expect(decideArm64({ ...host, kernel: '6.1.0-37-amd64', handlers: [handler] }, '/q')).toEqual({
-      kind: 'host-handler',
-    });
-  });
-  it('not by a handler that a chroot could not find, nor by one that is off', () => {
-    const old = { ...host, kernel: '5.15.0-91-generic' };
-    const unfixed = 'enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: OC\n';
-    const off = 'disabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: OCF\n';
-    for (const handlers of [[], [unfixed], [off]]) {
-      expect(() => decideArm64({ ...old, handlers }, '/q')).toThrow(/cannot run arm64 programs: kernel 5.15/);
-    }
-  });
-  it('knows since which kernel a handler can be private', () => {
-    expect(['6.6.99', '5.15.0', '6.1.0-37-amd64'].map(hasPrivateBinfmt)).toEqual([false, false, false]);
-    expect(['6.7.0', '6.12.48+deb13', '7.0.1'].map(hasPrivateBinfmt)).toEqual([true, true, true]);
-  });
-  it('registers with the flags that set-uid programs and chroots need', () => {
-    expect(registration('/q')).toMatch(/^:[\w-]+:M::\\x7fELF.*:\/q:POCF$/);
   });
 });
 
