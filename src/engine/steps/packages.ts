@@ -45,11 +45,22 @@ xargs -0r touch -h -c -d "@$SOURCE_DATE_EPOCH" < /tmp/newer
 export const unwanted = ({ plan, lock }: Pick<BuildContext, 'plan' | 'lock'>): string[] =>
   plan.purge.filter((name) => lock.image.packages.some((one) => one.name === name));
 
-/**
- * Bootstraps the image's packages from the lock, without recommendations. No initramfs is made yet: INITRD=No is what
- * its kernel hook asks for, and without one the trigger has nothing to update.
- */
+/** Bootstraps the image's packages from the lock, and makes sure that they are what it lists. */
 export async function installPackages(context: BuildContext, upper: string): Promise<void> {
+  const { lock } = context;
+  await bootstrap(context, lock.image.requested, upper);
+  const purged = unwanted(context);
+  refuseOthers(
+    lock.image.packages.filter((one) => !purged.includes(one.name)),
+    readFileSync(join(upper, 'fs', 'var/lib/dpkg/status'), 'utf8'),
+  );
+}
+
+/**
+ * Installs `requested` and what it needs, from the lock and without recommendations. No initramfs is made yet: INITRD=No
+ * is what its kernel hook asks for, and without one the trigger has nothing to update.
+ */
+export async function bootstrap(context: BuildContext, requested: readonly string[], upper: string): Promise<void> {
   const { cache, namespace, lock, toolbox, arm64, epoch, log, signal } = context;
   await context.prepare();
   const repository = await newFolder(cache, 'repository-image');
@@ -57,7 +68,7 @@ export async function installPackages(context: BuildContext, upper: string): Pro
     await makeRepository(cache, namespace, lock.image.packages, join(repository, 'fs'));
     // The handler must be there before the first program runs, so the bootstrap sees its mounts from the start.
     const inside = arm64.mounts.map((mount) => ({ ...mount, target: `/tmp/image${mount.target}` }));
-    const command = bootstrapCommand('/tmp/image', 'arm64', lock.image.requested);
+    const command = bootstrapCommand('/tmp/image', 'arm64', requested);
     const purge = unwanted(context);
     if (purge.length > 0) command.splice(1, 0, `--customize-hook=chroot "$1" dpkg --purge ${purge.join(' ')}`);
     const script = `${'"$@"'}\n${unmount(inside.map(({ target }) => target))}${CLEAN}${CLAMP}`;
@@ -73,11 +84,6 @@ export async function installPackages(context: BuildContext, upper: string): Pro
       onOutput: (text) => log({ kind: 'output', text }),
       ...(signal === undefined ? {} : { signal }),
     });
-    const purged = unwanted(context);
-    refuseOthers(
-      lock.image.packages.filter((one) => !purged.includes(one.name)),
-      readFileSync(join(upper, 'fs', 'var/lib/dpkg/status'), 'utf8'),
-    );
   } finally {
     await removeTree(cache, namespace, repository);
   }
