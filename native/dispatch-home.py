@@ -2,7 +2,8 @@
 
 Usage: dispatch-home.py OUT < LIST, where LIST holds the paths of arm64 .deb files, one a line.
 Writes OUT/dispatch (the handler), OUT/qemu, OUT/patched (dpkg's programs that say arm64), OUT/perl (module folders) and
-OUT/programs: `<size> <sha256> <path>` for every ELF program of those packages, from which the table is made by rules.
+OUT/programs: `<size> <sha256> <path>` for every ELF program of those packages that the toolbox has and can start as the
+handler does, from which the table is made by rules.
 """
 
 import glob
@@ -17,6 +18,8 @@ import tarfile
 NATIVE = pathlib.Path(__file__).parent
 QEMU = "/usr/bin/qemu-aarch64"
 TRIPLETS = ("aarch64-linux-gnu", "x86_64-linux-gnu")
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+LIBRARIES = "/usr/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu/systemd:/usr/lib"
 # These hold the architecture that dpkg was compiled for, once, as a string of its own.
 TOLD = ("dpkg", "dpkg-deb", "dpkg-query", "dpkg-split", "dpkg-divert", "dpkg-trigger")
 
@@ -40,6 +43,14 @@ def programs(deb: str) -> list[str]:
     if unpack.returncode != 0:
         sys.exit(f"{deb} could not be unpacked")
     return lines
+
+
+def starts(path: str) -> bool:
+    """Whether the toolbox's copy is there and its loader finds every library: what fails in it would not be emulated."""
+    if not os.path.exists(path):
+        return False
+    command = [LOADER, "--library-path", LIBRARIES, "--list", path]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def patched_dpkg(out: pathlib.Path) -> None:
@@ -79,7 +90,7 @@ def main() -> None:
     folders = [f"/usr/lib/{own}/perl-base", *glob.glob(f"/usr/lib/{own}/perl*/[0-9]*.[0-9]*")]
     wanted = sorted(folder for folder in folders if os.path.isdir(folder) and folder.count(".") == 1 or folder.endswith("-base"))
     (out / "perl").write_text("".join(f"{folder.replace(own, target)} {folder}\n" for folder in wanted))
-    lines = [line for deb in sys.stdin.read().split() for line in programs(deb)]
+    lines = [line for deb in sys.stdin.read().split() for line in programs(deb) if starts(line.split()[2])]
     (out / "programs").write_text("".join(f"{line}\n" for line in lines))
 
 

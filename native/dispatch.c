@@ -123,11 +123,18 @@ static int perl_includes(char **out, int room) {
   return count;
 }
 
-/* argv here: [handler, path given to execve, argv[0] of the caller, arguments...] */
+static void report(const struct entry *entry, const char *why) {
+  dprintf(STDERR_FILENO, "dispatch: %s could not be started natively (%s); emulating it\n", entry->path, why);
+}
+
+/* argv here: [handler, path given to execve, argv[0] of the caller, arguments...]. Returns when nothing was started. */
 static void run_native(const struct entry *entry, int argc, char **argv) {
   static char program[PATH_MAX];
   snprintf(program, sizeof program, HOME "/%.4000s", entry->path);
-  if (access(program, R_OK) != 0) return;
+  if (access(program, R_OK) != 0) {
+    report(entry, strerror(errno));
+    return;
+  }
   char **list = calloc((size_t)argc + 32, sizeof *list);
   if (list == NULL) return;
   int n = 0;
@@ -140,6 +147,7 @@ static void run_native(const struct entry *entry, int argc, char **argv) {
   if (strcmp(entry->rule, "perl") == 0) {
     int added = perl_includes(list + n, 16);
     if (added == 0) {
+      report(entry, "its modules are not there");
       free(list);
       return;
     }
@@ -147,7 +155,7 @@ static void run_native(const struct entry *entry, int argc, char **argv) {
   }
   for (int i = 3; i < argc; i++) list[n++] = argv[i];
   execve(LOADER, list, environ);
-  dprintf(STDERR_FILENO, "dispatch: %s could not be started natively (%s); emulating it\n", entry->path, strerror(errno));
+  report(entry, strerror(errno));
   free(list);
 }
 

@@ -65,8 +65,8 @@ const exists = (path: string): Promise<boolean> =>
 
 /** Compiled code lies one folder deeper than its source (dist/), so native/ is looked for in both. */
 async function projectSource(): Promise<{ readonly path: string; readonly text: string }> {
-  const above = join(dirname(dirname(dirname(SOURCE))), 'native', 'ext4-tar.c');
-  for (const path of [SOURCE, above]) {
+  const bundled = fileURLToPath(new URL('../native/ext4-tar.c', import.meta.url));
+  for (const path of [SOURCE, bundled]) {
     const text = await readFile(path, 'utf8').catch(() => undefined);
     if (text !== undefined) return { path, text };
   }

@@ -34,9 +34,9 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 /** No site is this big; more would only be a way to keep the host busy. */
 const MAX_SIZE = 1024 * 1024;
 
-/** The project's folder, also when this runs compiled from dist/src/site. */
+/** The project's folder, also when this runs bundled in dist/. */
 async function deviceFolder(): Promise<string> {
-  for (const up of ['../..', '../../..']) {
+  for (const up of ['../..', '..']) {
     const folder = join(HERE, up, 'device');
     if (await stat(join(folder, 'amslpr_device/site_file.py')).catch(() => undefined)) return folder;
   }
