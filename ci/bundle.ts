@@ -19,7 +19,9 @@ await build({
   platform: 'node',
   target: 'node20',
   // Libraries in the older module format ask for Node's own modules by `require`, which ES modules lack.
-  banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
+  },
   logLevel: 'warning',
 });
 const entry = join(dist, 'build.js');

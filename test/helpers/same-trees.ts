@@ -8,7 +8,8 @@ import { openContext } from '../../src/engine/build.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
 import { parseLock } from '../../src/engine/lock.ts';
 import { bootstrap } from '../../src/engine/steps/packages.ts';
-import { type Layer, newFolder, removeTree } from '../../src/host/layer.ts';
+import { newFolder, removeTree } from '../../src/host/folders.ts';
+import type { Layer } from '../../src/host/layer.ts';
 import { digestOf, sha256 } from '../../src/plan/digest.ts';
 import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
@@ -35,7 +36,9 @@ export async function openBuild({
   const lock = parseLock(readFileSync(lockFile, 'utf8'), lockFile);
   const plan = makePlan(loadConfig(join(project, 'config', 'amslpr.yaml'), stages), stages, project);
   const options = { out: '/nowhere', lockFile, project: from, noDispatch: !dispatch };
-  return openContext(plan, lock, options, silent);
+  const context = await openContext(plan, lock, options, silent);
+  await context.prepare();
+  return context;
 }
 
 /** Folders of the cache that hold one tree, the lowest first, each with `fs` and `work`. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it } from 'vitest';
-import { parseLock } from '../../src/engine/lock.ts';
 import { packageFile } from '../../src/engine/download.ts';
+import { parseLock } from '../../src/engine/lock.ts';
 import { openCache } from '../../src/host/cache.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { builtImage } from './built-image.ts';
@@ -23,9 +23,13 @@ beforeAll(async () => {
   const cache = await openCache();
   const lock = parseLock(readFileSync(lockFile, 'utf8'), lockFile);
   for (const one of lock.image.packages) {
-    const { stdout } = await hostRunner.run(
-      ['sh', '-euc', 'dpkg-deb --ctrl-tarfile "$1" | tar -x --to-command=\'echo "@@$TAR_FILENAME"; cat\' 2>/dev/null', 'sh', packageFile(cache, one)],
-    );
+    const { stdout } = await hostRunner.run([
+      'sh',
+      '-euc',
+      'dpkg-deb --ctrl-tarfile "$1" | tar -x --to-command=\'echo "@@$TAR_FILENAME"; cat\' 2>/dev/null',
+      'sh',
+      packageFile(cache, one),
+    ]);
     for (const part of stdout.split(/^@@\.\//m)) {
       const [name = '', ...lines] = part.split('\n');
       if (/^(?:preinst|postinst|prerm|postrm|config)$/.test(name)) scripts.set(`${one.name} ${name}`, lines.join('\n'));
