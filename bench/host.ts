@@ -15,7 +15,7 @@ export async function circumstances(quick: boolean): Promise<Circumstances> {
   const model = /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? arch();
   return {
     host: `${arch()}, ${cpus().length} cores (${model.trim()}), ${Math.round(totalmem() / GIB)} GiB of memory`,
-    kernel: release(),
+    kernel: release().replace(/-.*/, ''),
     versions: {
       node: process.versions.node,
       'qemu-user': version('qemu-user'),
