@@ -5,13 +5,32 @@ import type { Namespace } from '../host/namespace.ts';
 import { packageFile } from './download.ts';
 import type { LockedPackage } from './lock.ts';
 
-// The stanzas come from the packages themselves; what apt needs beside them is known from the lock.
+// The stanzas come from the packages themselves; what apt needs beside them is known from the lock. One process a package
+// gives its control archive, which is a small tar: dpkg-deb --field would start four.
+const STANZAS = `
+use strict;
+while (my $line = <STDIN>) {
+  my ($file, $size, $sha) = split(/ /, $line);
+  chomp($sha);
+  open(my $pipe, '-|', 'dpkg-deb', '--ctrl-tarfile', $file) or die "dpkg-deb: $!\\n";
+  my $tar = do { local $/; <$pipe> };
+  close($pipe) or die "$file is no package\\n";
+  my ($at, $control) = (0, undef);
+  while ($at + 512 <= length($tar)) {
+    my ($name, $length) = unpack('Z100 x24 Z12', substr($tar, $at, 512));
+    last if $name eq '';
+    $control = substr($tar, $at + 512, oct($length)) if $name =~ m{^(?:\\./)?control$};
+    $at += 512 + 512 * int((oct($length) + 511) / 512);
+  }
+  die "$file has no control file\\n" unless defined $control;
+  $control =~ s/\\n*\\z/\\n/;
+  print $control, "Filename: ./$file\\nSize: $size\\nSHA256: $sha\\n\\n";
+}
+`;
+
 const SCRIPT = `set -eu
 cd /tmp/repository
-while read -r file size sha; do
-  dpkg-deb --field "$file"
-  printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$file" "$size" "$sha"
-done > Packages
+perl -e "$1" > Packages
 # mmdebstrap takes essential packages from the suite that it was named only.
 printf 'Suite: trixie\\nCodename: trixie\\nSHA256:\\n %s %s Packages\\n' "$(sha256sum < Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" > Release
 `;
@@ -33,7 +52,7 @@ export async function makeRepository(
     await link(packageFile(cache, one), join(folder, name));
     lines.push(`${name} ${one.size} ${one.sha256}\n`);
   }
-  await namespace.run(['sh', '-c', SCRIPT], {
+  await namespace.run(['sh', '-c', SCRIPT, 'sh', STANZAS], {
     root: { kind: 'host' },
     mounts: [{ kind: 'bind', source: folder, target: '/tmp/repository', write: true }],
     input: lines.join(''),

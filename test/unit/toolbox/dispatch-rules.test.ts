@@ -14,7 +14,7 @@ test.each([
   ['/usr/bin/systemd-id128', 'never'],
   ['/usr/bin/uname', 'never'],
   ['/usr/sbin/ldconfig', 'never'],
-  ['/usr/bin/systemctl', 'never'],
+  ['/usr/bin/systemctl', 'arguments'],
   ['/usr/bin/systemd-sysusers', 'never'],
   ['/usr/lib/systemd/systemd', 'never'],
   ['/usr/lib/apt/methods/http', 'native'],
