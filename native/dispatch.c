@@ -52,30 +52,44 @@ struct entry {
   char path[PATH_MAX];
 };
 
-/* Finds the record of a file of this size and content. Reads the file only when some record has its size. */
+/* Maps a file that is open; NULL when it is empty or cannot be mapped. */
+static const char *map(int fd, size_t size) {
+  void *bytes = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0) : MAP_FAILED;
+  return bytes == MAP_FAILED ? NULL : bytes;
+}
+
+/*
+ * Finds the record of a file of this size and content. Reads the file only when some record has its size. This runs
+ * before every program of the target, thousands of times in a build, so it looks at no more of a line than it has to.
+ */
 static int look_up(int fd, off_t size, struct entry *found) {
-  FILE *table = fopen(TABLE, "re");
+  struct stat status;
+  int list = open(TABLE, O_RDONLY | O_CLOEXEC);
+  if (list < 0) return 0;
+  const char *table = fstat(list, &status) == 0 ? map(list, (size_t)status.st_size) : NULL;
+  close(list);
   if (table == NULL) return 0;
-  char *line = NULL;
-  size_t capacity = 0;
   char digest[65] = "";
-  int hit = 0;
-  while (!hit && getline(&line, &capacity, table) > 0) {
-    long long entry_size;
-    char entry_digest[65];
-    if (sscanf(line, "%lld %64s %15s %4095s", &entry_size, entry_digest, found->rule, found->path) != 4) continue;
-    if (entry_size != (long long)size) continue;
+  const char *end = table + status.st_size, *next;
+  for (const char *line = table; (next = memchr(line, '\n', (size_t)(end - line))) != NULL; line = next + 1) {
+    long long entry_size = 0;
+    const char *at = line;
+    while (*at >= '0' && *at <= '9') entry_size = entry_size * 10 + (*at++ - '0');
+    if (*at != ' ' || entry_size != (long long)size) continue;
     if (digest[0] == '\0') {
-      void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-      if (bytes == MAP_FAILED) break;
+      const char *bytes = map(fd, (size_t)size);
+      if (bytes == NULL) break;
       sha256_hex(bytes, (size_t)size, digest);
-      munmap(bytes, (size_t)size);
     }
-    hit = strcmp(entry_digest, digest) == 0;
+    if (next - at < 66 || memcmp(at + 1, digest, 64) != 0) continue;
+    char rest[PATH_MAX + 64];
+    size_t length = (size_t)(next - at) - 65;
+    if (length >= sizeof rest) continue;
+    memcpy(rest, at + 65, length);
+    rest[length] = '\0';
+    if (sscanf(rest, " %15s %4095s", found->rule, found->path) == 2) return 1;
   }
-  free(line);
-  fclose(table);
-  return hit;
+  return 0;
 }
 
 /*
