@@ -4,10 +4,10 @@ import { makeRepository } from '../src/engine/repository.ts';
 import { bootstrapCommand } from '../src/toolbox/toolbox.ts';
 import { withOutput } from './again.ts';
 import { defaultPlan, lockFile, openBuild, project, withFolder } from './context.ts';
-import { alternate, timing } from './measure.ts';
+import { alternate, seconds, timing } from './measure.ts';
 import type { Row } from './row.ts';
 
-/** Steps that do not count: the goal is for .img, SHA-256 and block map. */
+/** Steps that do not count, since the goal is for .img, SHA-256 and block map. They run beside each other. */
 const APART = ['audit', 'companions'];
 
 /** Builds from empty layers; gives the seconds of each step. */
@@ -27,9 +27,12 @@ export const cold: Row = {
     const apart: Record<string, number[]> = {};
     const ours = () =>
       withOutput(async (out) => {
-        const steps = await coldBuild(out);
+        let steps = new Map<string, number>();
+        const all = await seconds(async () => {
+          steps = await coldBuild(out);
+        });
         for (const [name, taken] of steps) apart[name] = [...(apart[name] ?? []), taken];
-        return [...steps].filter(([name]) => !APART.includes(name)).reduce((sum, [, taken]) => sum + taken, 0);
+        return all - Math.max(...APART.map((name) => steps.get(name) ?? 0));
       });
     const theirs = () =>
       withFolder(context, 'bench-repository', (repository) =>
