@@ -1,5 +1,4 @@
-import { appendFile, cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { silent } from '../src/core/log.ts';
 import { buildLayers } from '../src/engine/layers.ts';
@@ -10,9 +9,11 @@ import { openBuild, project, withFolder } from './context.ts';
 import { alternate, seconds } from './measure.ts';
 import type { Row } from './row.ts';
 
-/** A new folder on the file system of out/, removed in the end. */
+/** A new folder in out/, where a build's files go by a rename; removed in the end. */
 export async function withOutput<T>(work: (out: string) => Promise<T>): Promise<T> {
-  const out = await mkdtemp(join(tmpdir(), 'amslpr-bench-'));
+  const parent = join(project, 'out');
+  await mkdir(parent, { recursive: true });
+  const out = await mkdtemp(join(parent, 'bench-'));
   try {
     return await work(out);
   } finally {
