@@ -19,11 +19,6 @@ export const project = fileURLToPath(new URL('../..', import.meta.url));
 /** Path to what the node there is: see tree_manifest.py. */
 export type Manifest = ReadonlyMap<string, string>;
 
-/** Path pattern, and why it may differ between two builds of the same packages. */
-export type Ignored = readonly (readonly [path: RegExp, why: string])[];
-
-export const IGNORED: Ignored = [];
-
 /** Everything that a build of the default image needs, and nothing built yet. */
 export async function openBuild({
   dispatch,
@@ -110,24 +105,23 @@ function withoutNewTimes(line: string, epoch: number): string {
   return line.replace(/"time": (\d+)/, (all, time) => (Number(time) >= epoch ? '"time": "new"' : all));
 }
 
-/** Paths that differ, each with both sides, but those that are ignored. */
-export function differences(one: Manifest, other: Manifest, ignored: Ignored, epoch: number): string[] {
+/** Paths that differ, each with both sides. None is ignored. */
+export function differences(one: Manifest, other: Manifest, epoch: number): string[] {
   const paths = [...new Set([...one.keys(), ...other.keys()])].sort();
-  return paths
-    .filter((path) => !ignored.some(([pattern]) => pattern.test(path)))
-    .flatMap((path) => {
-      const [a, b] = [one, other].map((side) => withoutNewTimes(side.get(path) ?? 'absent', epoch));
-      return a === b ? [] : [`${path}\n  ${a}\n  ${b}`];
-    });
+  return paths.flatMap((path) => {
+    const [a, b] = [one, other].map((side) => withoutNewTimes(side.get(path) ?? 'absent', epoch));
+    return a === b
+      ? []
+      : [
+          `${path}
+  ${a}
+  ${b}`,
+        ];
+  });
 }
 
 /** Files whose code decides what an emulated build gives; a change of dispatch alone does not change it. */
-const CODE = [
-  'src/engine/steps/packages.ts',
-  'src/toolbox/toolbox.ts',
-  'test/helpers/same-trees.ts',
-  'test/helpers/tree_manifest.py',
-];
+const CODE = ['src/engine/steps/packages.ts', 'src/toolbox/toolbox.ts', 'test/helpers/tree_manifest.py'];
 
 /**
  * The manifest of an emulated build, which takes minutes and depends neither on dispatch nor on its rules: kept in
@@ -137,7 +131,10 @@ export async function emulatedManifest(requested: readonly string[], modules: 'f
   const context = await openBuild({ dispatch: false });
   const code = CODE.map((file) => sha256(readFileSync(join(project, file))));
   const packages = context.lock.image.packages.map((one) => one.sha256);
-  const key = digestOf([code, context.toolbox.id, packages, context.epoch, requested, modules]).slice(0, 32);
+  const key = digestOf([code, FEW_MODULES, context.toolbox.id, packages, context.epoch, requested, modules]).slice(
+    0,
+    32,
+  );
   const file = join(project, 'work', 'emulated', `${key}.jsonl`);
   const kept = await readFile(file, 'utf8').catch(() => undefined);
   if (kept !== undefined) return parseManifest(kept);
