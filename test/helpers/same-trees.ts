@@ -110,13 +110,7 @@ export function differences(one: Manifest, other: Manifest, epoch: number): stri
   const paths = [...new Set([...one.keys(), ...other.keys()])].sort();
   return paths.flatMap((path) => {
     const [a, b] = [one, other].map((side) => withoutNewTimes(side.get(path) ?? 'absent', epoch));
-    return a === b
-      ? []
-      : [
-          `${path}
-  ${a}
-  ${b}`,
-        ];
+    return a === b ? [] : [`${path}\n  ${a}\n  ${b}`];
   });
 }
 
