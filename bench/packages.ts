@@ -23,6 +23,7 @@ APT::Install-Recommends "false";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 END
+echo "APT::Architecture \\"$(dpkg --print-architecture)\\";" >> /etc/apt/apt.conf.d/00bench
 echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/bench
 apt-get --quiet=2 update
 `;

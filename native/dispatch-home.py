@@ -1,7 +1,7 @@
 """Makes the files that the dispatch handler needs, inside the toolbox.
 
 Usage: dispatch-home.py OUT < LIST, where LIST holds the paths of arm64 .deb files, one a line.
-Writes OUT/dispatch (the handler), OUT/qemu, OUT/patched (dpkg's programs that say arm64), OUT/perl (module folders) and
+Writes OUT/dispatch (the handler), OUT/qemu, OUT/patched (dpkg's programs that say arm64), OUT/perl (module folders), OUT/apt.conf and
 OUT/programs: `<size> <sha256> <path>` for every ELF program of those packages that the toolbox has and can start as the
 handler does, from which the table is made by rules.
 """
@@ -86,6 +86,7 @@ def main() -> None:
     shutil.copy2(QEMU, out / "qemu")
     patched_dpkg(out)
     (out / "root").mkdir()
+    (out / "apt.conf").write_text('APT::Architecture "arm64";\nAPT::Architectures { "arm64"; };\n')
     target, own = TRIPLETS
     folders = [f"/usr/lib/{own}/perl-base", *glob.glob(f"/usr/lib/{own}/perl*/[0-9]*.[0-9]*")]
     wanted = sorted(folder for folder in folders if os.path.isdir(folder) and folder.count(".") == 1 or folder.endswith("-base"))

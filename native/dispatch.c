@@ -42,6 +42,7 @@
 #define LIBRARIES ROOT "/usr/lib/x86_64-linux-gnu:" ROOT "/usr/lib/x86_64-linux-gnu/systemd:" ROOT "/usr/lib"
 #define PERL HOME "/perl"
 #define ARGUMENTS HOME "/arguments"
+#define APT HOME "/apt.conf"
 
 extern char **environ;
 extern const unsigned char qemu_start[];
@@ -167,6 +168,9 @@ static void run_native(const struct entry *entry, int argc, char **argv) {
     }
     n += added;
   }
+  /* apt is compiled for its own CPU and has to be told another. */
+  if (strncmp(entry->path, "root/usr/bin/apt", 16) == 0 || strncmp(entry->path, "root/usr/lib/apt/", 17) == 0)
+    setenv("APT_CONFIG", APT, 0);
   for (int i = 3; i < argc; i++) list[n++] = argv[i];
   execve(LOADER, list, environ);
   report(entry, strerror(errno));

@@ -93,6 +93,17 @@ describe('the handler', () => {
     expect(result.stdout).toMatch(/^native /);
   });
 
+  it('tells apt the CPU, and nothing to other programs', async () => {
+    await writeFile(join(folder, LOADER), '#!/bin/sh\necho "$APT_CONFIG"\n', { mode: 0o755 });
+    expect((await run()).stdout).toBe('');
+    await mkdir(join(folder, 'root/usr/lib/apt'), { recursive: true });
+    for (const path of ['root/usr/bin/apt-get', 'root/usr/lib/apt/apt-helper']) {
+      await writeFile(join(folder, path), 'native');
+      await writeFile(join(folder, 'table'), `${PROGRAM.length} ${sha256(PROGRAM)} native ${path}\n`);
+      expect((await run()).stdout).toBe(`${folder}/apt.conf`);
+    }
+  });
+
   it('gives perl the folders of modules that the target has, and no others', async () => {
     await table('perl');
     await writeFile(join(folder, 'perl'), `${folder}/none /usr/lib/none\n${folder}/root /usr/lib/own\n`);
