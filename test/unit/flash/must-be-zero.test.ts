@@ -7,7 +7,7 @@ import { silent } from '../../../src/core/log.ts';
 import { flash } from '../../../src/flash/flash.ts';
 import { mustBeZero } from '../../../src/flash/must-be-zero.ts';
 import { endOf, type Range } from '../../../src/flash/ranges.ts';
-import type { ImageReader } from '../../../src/flash/source.ts';
+import { type ImageReader, openSource } from '../../../src/flash/source.ts';
 import { hostRunner } from '../../../src/host/runner.ts';
 
 // These move many megabytes: a busy machine takes more than the usual five seconds.
@@ -102,6 +102,12 @@ describe('what must be zeros on a card although the map leaves it out', () => {
     run('bmaptool', ['create', '-o', `${image}.bmap`, image]);
     await flash({ image, device: card, yes: true }, { runner: hostRunner, log: silent });
     const bytes = readFileSync(card);
+    const { map } = await openSource(image, hostRunner);
+    const leftOut = await mustBeZero(reader(), SIZE, map.ranges);
+    expect(leftOut.length).toBeGreaterThan(0);
+    for (const range of leftOut) {
+      expect(bytes.subarray(range.start, endOf(range)).every((byte) => byte === 0)).toBe(true);
+    }
     writeFileSync(join(root, 'boot.fat'), bytes.subarray(BOOT, ROOT));
     writeFileSync(join(root, 'root.ext4'), bytes.subarray(ROOT, SIZE));
     run('fsck.vfat', ['-n', join(root, 'boot.fat')]);
