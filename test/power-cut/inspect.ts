@@ -72,7 +72,8 @@ export async function inspect(card: string, folder: string, identity: string): P
 
     const files = await readFiles(place('part.2'), [HOST_KEY, `${HOST_KEY}.pub`, '/etc/machine-id', '/etc/shadow']);
     const hostKey = files[`${HOST_KEY}.pub`]?.split(' ').slice(0, 2).join(' ') ?? '';
-    await writeFile(place('host-key'), files[HOST_KEY] ?? '', { mode: 0o600 });
+    // The last line end was taken off, without which ssh-keygen takes it for no key.
+    await writeFile(place('host-key'), `${files[HOST_KEY] ?? ''}\n`, { mode: 0o600 });
     const own = await hostRunner.run(['ssh-keygen', '-y', '-P', '', '-f', place('host-key')], { okCodes: [0, 1, 255] });
     expect(own.code === 0 && own.stdout.startsWith(hostKey) && hostKey !== '', 'the host key is not good');
     const machineId = files['/etc/machine-id']?.trim() ?? '';

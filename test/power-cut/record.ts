@@ -78,6 +78,7 @@ export async function recording(options: RecordOptions): Promise<Recording> {
     throw new Error(`the uncut first boot ended as ${told.state}:\n${told.console.slice(-3000)}`);
   await rename(told.log, logOf(folder));
 
+  await writeFile(join(folder, 'marks.json'), `${JSON.stringify(marks)}\n`);
   const { states, identity } = await follow(folder);
   const found = { from, whole, firmware, marks, seconds: told.seconds, states, identity };
   await writeFile(join(folder, 'recording.json'), `${JSON.stringify(found, undefined, 1)}\n`);
