@@ -59,8 +59,11 @@ export function qemuArguments(input: CommandInput): string[] {
 /** QEMU's name for the card. */
 export const DRIVE = 'card';
 
+/** Seconds that systemd waits for a partition: an emulated card on a busy host needs more than the usual 90. */
+export const PATIENT = 'systemd.default_device_timeout_sec=900';
+
 /** Messages of the system go to the console that is named last. */
-const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} console=${name}`];
+const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} ${PATIENT} console=${name}`];
 
 function virt({ boot, overlay, kvm, disk }: CommandInput): string[] {
   return [
@@ -94,6 +97,7 @@ function raspi({ boot, overlay }: CommandInput): string[] {
       'chardev:serial',
       ...withConsole(`${boot.cmdline} ${NO_WATCHDOG}`, 'ttyS1,115200'),
     ],
-    ...['-drive', `if=sd,id=${DRIVE},format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net'],
+    // On the root port: without a number QEMU puts a hub between, which has to be asked all the time.
+    ...['-drive', `if=sd,id=${DRIVE},format=qcow2,file=${overlay}`, '-device', 'usb-net,netdev=net,port=1'],
   ];
 }

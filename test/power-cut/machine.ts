@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBackground } from '../../src/host/background.ts';
 import { hostRunner } from '../../src/host/runner.ts';
-import { hostHasKvm } from '../../src/qemu/command.ts';
+import { hostHasKvm, PATIENT } from '../../src/qemu/command.ts';
 import { bootTools } from '../../src/qemu/tools.ts';
 
 /** What the firmware would load; read from the image once: the first boot changes none of it. */
@@ -42,7 +42,6 @@ export interface Outcome {
   readonly log: string;
 }
 
-const PATIENT = 'systemd.default_device_timeout_sec=900';
 const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
 /** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */

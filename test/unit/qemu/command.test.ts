@@ -23,7 +23,9 @@ describe('QEMU', () => {
   });
   it('keeps the command line of the image and adds its console', () => {
     const words = qemuArguments({ ...input, machine: 'virt' });
-    expect(words[words.indexOf('-append') + 1]).toBe('root=x quiet console=ttyAMA0,115200');
+    expect(words[words.indexOf('-append') + 1]).toBe(
+      'root=x quiet systemd.default_device_timeout_sec=900 console=ttyAMA0,115200',
+    );
   });
   it('puts the card on the SD controller of a Pi', () => {
     const words = qemuArguments({ ...input, machine: 'raspi3b' });
