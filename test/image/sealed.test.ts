@@ -74,6 +74,6 @@ copy_file text /etc/undeclared
 `;
     const script = `cd /tmp/image/etc; echo 'options undeclared a=1' > modprobe.d/undeclared.conf; echo x > undeclared
       cat > initramfs-tools/hooks/undeclared; chmod 755 initramfs-tools/hooks/undeclared`;
-    expect(await madeAgain(script, hook)).toEqual(['main/etc/modprobe.d/undeclared.conf', 'main/etc/undeclared']);
+    expect(await madeAgain(script, hook)).toEqual(['etc/modprobe.d/undeclared.conf', 'etc/undeclared']);
   });
 });
