@@ -8,7 +8,7 @@ const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
   tests: ['vitest', 'run', '--project', 'unit', '--project', 'golden', '--maxWorkers', '2'],
   python: ['tsx', 'ci/check-python.ts'],
   lint: ['biome', 'ci', '.'],
-  types: ['tsc', '--noEmit'],
+  types: ['tsc', '--noEmit', '--incremental', '--tsBuildInfoFile', 'node_modules/.cache/check.tsbuildinfo'],
   'unused code': ['knip'],
 };
 
