@@ -49,11 +49,12 @@ export async function writeBuilt(cache: Cache, out: string, name: string, built:
   await rename(partial, file);
 }
 
+/** The folder of the program's code: this module is src/engine/built.ts, or one of the bundle's files, all in dist. */
+export const codeFolder = (own: string): string => (own.endsWith('.ts') ? dirname(dirname(own)) : dirname(own));
+
 /** Digest of this program itself, as it runs: what it makes may change with any of its files. */
 export function codeDigest(project: string): string {
-  // src, or dist/src when compiled.
-  const code = dirname(dirname(fileURLToPath(import.meta.url)));
-  const files = [code, join(project, 'native')].flatMap((folder) =>
+  const files = [codeFolder(fileURLToPath(import.meta.url)), join(project, 'native')].flatMap((folder) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name)),
