@@ -1,4 +1,4 @@
-import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { silent } from '../src/core/log.ts';
 import { buildLayers } from '../src/engine/layers.ts';
@@ -14,6 +14,8 @@ export async function withOutput<T>(work: (out: string) => Promise<T>): Promise<
   const parent = join(project, 'out');
   await mkdir(parent, { recursive: true });
   const out = await mkdtemp(join(parent, 'bench-'));
+  // The toolbox, which belongs to other ids, reads the image.
+  await chmod(out, 0o755);
   try {
     return await work(out);
   } finally {
