@@ -31,7 +31,7 @@ export const services = defineStage({
   name: 'services',
   title: 'Switch unneeded services off',
   about:
-    'What a site does not need is not installed; what comes with a needed package is masked. Every unit that starts must be on a list. Failures end in no shell: rescue and emergency mode show a message. Add units of your own packages to `allow`.',
+    'What a site does not need is not installed; what comes with a needed package is masked. Every unit that starts must be on a list. Add units of your own packages to `allow`.',
   guide: {
     4: built('A list of what may start; the rest is absent or masked, since a disabled unit can come back by itself.'),
   },
@@ -56,9 +56,6 @@ export const services = defineStage({
     return {
       purge: unwanted,
       files: [
-        overlay('/etc/systemd/system/emergency.service.d/10-amslpr.conf'),
-        overlay('/etc/systemd/system/rescue.service.d/10-amslpr.conf'),
-        overlay('/usr/lib/amslpr/no-shell', { mode: '0755' }),
         symlink('/etc/systemd/system-generators/systemd-debug-generator', '/dev/null'),
         ...(watchdog
           ? [text('/etc/systemd/system.conf.d/60-amslpr-watchdog.conf', '[Manager]\nRuntimeWatchdogSec=15\n')]

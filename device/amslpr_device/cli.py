@@ -9,7 +9,8 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
-first-boot, provision, serve, console: what the units run
+rescue end          leave rescue: a normal start          (sudo)
+first-boot, provision, rescue, serve, console: what the units run
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import audit
 
         return audit.main('--json' in rest)
+    if verb == 'rescue' and rest in ([], ['end']):
+        from amslpr_device import rescue
+
+        return rescue.end(Context()) if rest else rescue.say(Context())
     if verb == 'prove' and len(rest) == 1:
         return prove(Context(), rest[0])
     if verb in ('backup', 'restore'):

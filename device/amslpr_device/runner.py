@@ -15,6 +15,7 @@ from types import ModuleType
 
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import make_folder
+from amslpr_device.rescue import settled
 from amslpr_device.status import Status, tell
 
 # Up to sshd: nothing here can take long, so that a failure later never locks anybody out.
@@ -77,9 +78,12 @@ def run(ctx: Context, phase: str) -> int:
                 raise StepError('the step ran, but its product is not there', 'the journal has more: journalctl -b')
     except Waiting as wait:
         tell(ctx, Status('waiting', name, wait.message, wait.hint))
+        settled(ctx)
         return 0
     except StepError as error:
         tell(ctx, Status('failed', name, error.message, error.hint))
+        if phase == 'provision':
+            settled(ctx)
         return 1
     except Exception as error:  # Whatever a step did not think of must be shown and must not look like success.
         traceback.print_exc()
@@ -87,4 +91,5 @@ def run(ctx: Context, phase: str) -> int:
         return 1
     if phase == 'provision':
         tell(ctx, Status('ready'))
+        settled(ctx)
     return 0

@@ -1,6 +1,6 @@
 """What the device says about itself: on the console, in /run, in STATUS.TXT on the boot partition, and by its LED.
 
-States: working, waiting (for a person), failed, ready. STATUS.TXT is written when the state changes, never else.
+States: working, waiting (for a person), failed, rescue, ready. STATUS.TXT is written when the state changes, never else.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from amslpr_device.boot_partition import put
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import write
 
-# Triggers of the kernel's LED driver: working beats, waiting blinks slowly, failed blinks fast, ready is steady.
-LED = {'working': 'heartbeat', 'waiting': 'timer', 'failed': 'timer', 'ready': 'default-on'}
-BLINK = {'waiting': (900, 900), 'failed': (100, 100)}
+# Triggers of the kernel's LED driver: working beats, waiting blinks slowly, failed blinks fast, rescue
+# flashes once in two seconds, ready is steady.
+LED = {'working': 'heartbeat', 'waiting': 'timer', 'failed': 'timer', 'rescue': 'timer', 'ready': 'default-on'}
+BLINK = {'waiting': (900, 900), 'failed': (100, 100), 'rescue': (100, 1900)}
 
 
 @dataclass
