@@ -9,7 +9,7 @@ import { openSsh, type Ssh, type SshTarget } from './ssh.ts';
 const PROGRAM = '/usr/sbin/amslpr-device';
 
 export interface DeviceStatus {
-  /** working, waiting, failed or ready. */
+  /** working, waiting, failed, rescue or ready. */
   readonly state: string;
   readonly step: string;
   readonly message: string;

@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Device } from '../../src/qemu/device.ts';
+import { type Drive, drive, PATIENCE, restart } from '../boot/drive.ts';
+import { builtImage } from '../image/built-image.ts';
+
+// What a device is still reached by when a part that everything needs is broken. The steps build on each other, in one
+// guest: each start of an emulated device takes minutes.
+
+const COUNT = '/var/lib/amslpr-rescue/attempts';
+
+describe('a device that is broken', () => {
+  let card: Drive;
+  let device: Device;
+
+  beforeAll(async () => {
+    card = await drive((await builtImage()).image, 'card', 'broken');
+    device = await card.login();
+    await device.waitFor('ready', PATIENCE.ready);
+  });
+
+  afterAll(async () => {
+    await device?.ssh.close();
+    await card?.stop();
+  });
+
+  const shell = (script: string): Promise<string> => device.sudo(['sh', '-c', script]);
+
+  /** Restarts by whatever `how` asks for. */
+  async function restartBy(how: readonly string[]): Promise<void> {
+    const before = card.guest.starts();
+    await device.sudo(how, { okCodes: [0, 255] });
+    await device.ssh.close();
+    await card.guest.waitForRestart(before, PATIENCE.ssh);
+    device = await card.login();
+  }
+
+  const statusText = async (): Promise<string> => (await card.guest.bootFile('/STATUS.TXT'))?.toString().trim() ?? '';
+
+  it('has counted its start, and forgot it when it was ready', async () => {
+    expect(await shell(`ls -A ${COUNT.slice(0, COUNT.lastIndexOf('/'))}`)).toBe('');
+  });
+
+  it('is reached by SSH, and shows no shell, when fstab names a file system that cannot be mounted', async () => {
+    // The root partition as FAT: fails at once, without waiting for a disk.
+    await shell(
+      "sed 's|^\\(PARTUUID=[0-9a-f]*-02\\)\\s.*|&\\n\\1 /mnt vfat defaults 0 0|' -i /etc/fstab; cat /etc/fstab",
+    );
+    device = await restart(card, device);
+    const status = await device.waitFor('rescue', PATIENCE.ready);
+    expect(status.message).toMatch(/emergency mode/);
+    expect(await shell('systemctl is-active ssh ufw amslpr nginx || true')).toBe(
+      'active\nactive\ninactive\ninactive\n',
+    );
+    expect(await statusText()).toMatch(/rescue[\s\S]*rescue end/);
+    expect(await readFile(card.guest.console, 'utf8')).not.toMatch(
+      /Give root password|Press Enter for maintenance|# $/m,
+    );
+  });
+
+  it('starts in the normal way when it was mended', async () => {
+    await shell("sed -i '/ \\/mnt vfat /d' /etc/fstab");
+    await restartBy(['amslpr-device', 'rescue', 'end']);
+    await device.waitFor('ready', PATIENCE.ready);
+  });
+
+  it('goes to rescue after three starts that came to no end', async () => {
+    await shell(`printf 3 > ${COUNT}`);
+    device = await restart(card, device);
+    const status = await device.waitFor('rescue', PATIENCE.ready);
+    expect(status.message).toMatch(/^4 starts in a row came to no end/);
+    expect(await shell('systemctl is-active amslpr-data.target || true')).toBe('inactive\n');
+  });
+
+  it('is reached when nginx does not take its configuration', async () => {
+    await shell("printf 'nonsense;\\n' > /etc/nginx/conf.d/00-broken.conf");
+    await restartBy(['amslpr-device', 'rescue', 'end']);
+    await device.waitFor('ready', PATIENCE.ready);
+    expect(await shell('systemctl is-active nginx || true')).toMatch(/^(failed|activating|inactive)\n$/);
+    await shell('rm /etc/nginx/conf.d/00-broken.conf');
+  });
+
+  it('shows by LED and STATUS.TXT that nobody can reach it when sshd does not take its configuration', async () => {
+    await shell("printf 'Nonsense yes\\n' > /etc/ssh/sshd_config.d/99-broken.conf");
+    const before = card.guest.starts();
+    await device.sudo(['systemctl', 'reboot'], { okCodes: [0, 255] });
+    const deadline = Date.now() + PATIENCE.ready * 1000;
+    while (Date.now() < deadline && !(card.guest.starts() > before && /failed/.test(await statusText())))
+      await sleep(5000);
+    expect(await statusText()).toMatch(/failed at ready[\s\S]*SSH is not reachable[\s\S]*Nonsense/);
+  });
+});
