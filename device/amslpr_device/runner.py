@@ -42,6 +42,8 @@ PROVISION = (
     'clean-site-file',
     'ready',
 )
+# Runs `provision` once more a little later.
+RETRY = 'amslpr-retry.timer'
 PHASES = {'first-boot': FIRST_BOOT, 'provision': PROVISION}
 
 
@@ -77,6 +79,8 @@ def run(ctx: Context, phase: str) -> int:
                 raise StepError('the step ran, but its product is not there', 'the journal has more: journalctl -b')
     except Waiting as wait:
         tell(ctx, Status('waiting', name, wait.message, wait.hint))
+        if wait.again and ctx.real:
+            ctx.succeeds(['systemctl', 'restart', '--no-block', RETRY])
         return 0
     except StepError as error:
         tell(ctx, Status('failed', name, error.message, error.hint))
