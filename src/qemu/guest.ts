@@ -10,6 +10,7 @@ import { hostRunner } from '../host/runner.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
+import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm } from './board.ts';
 import { extractBootFiles } from './boot-files.ts';
 import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
@@ -29,6 +30,8 @@ export interface GuestOptions {
   readonly cardSize?: number;
   /** A raw file that `virt` shows as a second disk, read-only. */
   readonly disk?: string;
+  /** What else is on the board, `virt` only. */
+  readonly board?: Board;
 }
 
 /** A running copy-on-write view of an image. `stop` ends QEMU and removes everything that was made for it. */
@@ -53,6 +56,9 @@ export interface Guest extends AsyncDisposable {
   bootFile(path: string): Promise<Buffer | undefined>;
   /** Ends QEMU at once, as when the power fails, and gives a raw copy of the card. */
   pullCard(): Promise<string>;
+  /** Plugs a raw file in as a USB stick, or pulls it out, while the guest runs. The board must have `usb`. */
+  plug(stick: string): Promise<void>;
+  unplug(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -107,6 +113,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   log({ kind: 'notice', text: machine.why });
   const ports = await freePorts();
   let current: { readonly qemu: Background; readonly qmp: Qmp } | undefined;
+  let tpm: Tpm | undefined;
   let starts = 0;
   let stopped = false;
   let over = false;
@@ -114,12 +121,17 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   async function start(): Promise<void> {
     const qmpPath = join(folder, `qmp-${starts}`);
     const input = { machine: machine.name, boot, overlay: overlay.path, ports, qmp: qmpPath, console: consoleLog };
+    const { board = {} } = options;
+    await tpm?.stop();
+    tpm = board.tpm === undefined ? undefined : await startTpm(board.tpm, join(folder, `tpm-${starts}`));
+    const usb = board.usb === undefined ? {} : { usb: { ...board.usb } };
     const argv = [
       ...tools.qemu,
       ...qemuArguments({
         ...input,
         interactive: options.interactive === true,
         kvm: hostHasKvm(),
+        board: { ...usb, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
         ...(options.disk === undefined ? {} : { disk: options.disk }),
       }),
     ];
@@ -167,6 +179,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     await ended.catch(() => undefined);
     // A restart may have been under way.
     await current?.qemu.stop();
+    await tpm?.stop();
   };
   const stop = async (): Promise<void> => {
     await halt();
@@ -216,6 +229,16 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       const out = join(folder, 'card.raw');
       await wholeCard(tools, overlay, out);
       return out;
+    },
+    async plug(stick) {
+      await current?.qmp.execute('blockdev-add', stickBlock(stick));
+      await current?.qmp.execute('device_add', stickDevice);
+    },
+    async unplug() {
+      await current?.qmp.execute('device_del', { id: STICK });
+      // QEMU takes the device out in its own time.
+      await sleep(1000);
+      await current?.qmp.execute('blockdev-del', { 'node-name': STICK });
     },
     stop,
     [Symbol.asyncDispose]: stop,

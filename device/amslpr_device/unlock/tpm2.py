@@ -23,6 +23,8 @@ from amslpr_device.unlock.hints import RECOVER
 RECORD = 'keys/tpm2.json'
 # Opens one object after another for us, and takes them out again.
 DEVICE = '/dev/tpmrm0'
+# A parent as the tools make it, and `noda`: nobody guesses at it, so it works while the chip takes no PIN.
+PARENT = 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|decrypt|noda'
 # Codes of the specification, as tpm2-tools print them: wrong PIN; wrong ones too often.
 AUTH_FAILED = ('0x98e', '0x98E', '0x9a2', '0x9A2')
 LOCKED_OUT = ('0x921',)
@@ -51,7 +53,7 @@ def workshop(ctx: Context) -> Iterator[Path]:
     """A folder in memory with the parent of the sealed key, primary.ctx."""
     folder = Path(tempfile.mkdtemp(dir=ctx.run_folder))
     try:
-        parent = ['tpm2_createprimary', '-Q', '-T', tcti(ctx), '-C', 'o', '-g', 'sha256', '-G', 'ecc256']
+        parent = ['tpm2_createprimary', '-Q', '-T', tcti(ctx), '-C', 'o', '-g', 'sha256', '-G', 'ecc256', '-a', PARENT]
         ctx.run([*parent, '-c', str(folder / 'primary.ctx')])
         yield folder
     finally:
