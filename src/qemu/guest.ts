@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,9 +13,10 @@ import type { ValidSite } from '../site/validate.ts';
 import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm } from './board.ts';
 import { extractBootFiles } from './boot-files.ts';
 import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
+import { lastWords, sshAnnouncements } from './console.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
 import { freePorts, waitForSshBanner } from './network.ts';
-import { lastLines, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
+import { makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { type BootTools, bootTools } from './tools.ts';
 
@@ -38,6 +39,8 @@ export interface GuestOptions {
 export interface Guest extends AsyncDisposable {
   readonly machine: Machine;
   readonly ports: Ports;
+  /** The enrolment token that the site was stamped with, when there is a site. */
+  readonly token?: string;
   /** Folder of everything temporary; callers may put files there. */
   readonly folder: string;
   /** Log of the serial console, of all starts. */
@@ -71,11 +74,10 @@ export async function startGuest(image: string, options: GuestOptions = {}): Pro
     const raw = await uncompressed(image, folder, signal);
     const overlay = await makeOverlay(tools, raw, join(folder, 'card.qcow2'), options.cardSize);
     const { site } = options;
-    if (site !== undefined) {
-      const stamp = (view: string) => personalizeInPlace(view, site, image);
-      await withBootPartition(tools, overlay, folder, stamp, true);
-    }
-    return await run({ image, tools, folder, overlay, options, log });
+    if (site === undefined) return await run({ image, tools, folder, overlay, options, log });
+    const stamp = (view: string) => personalizeInPlace(view, site, image);
+    const { token } = await withBootPartition(tools, overlay, folder, stamp, true);
+    return { ...(await run({ image, tools, folder, overlay, options, log })), token };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
@@ -243,16 +245,4 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-/** How often the console told that an SSH server was started. */
-async function sshAnnouncements(consoleLog: string): Promise<number> {
-  const text = await readFile(consoleLog, 'latin1').catch(() => '');
-  return text.match(/Started [^\n]*(?:ssh\.service|Secure Shell server)/g)?.length ?? 0;
-}
-
-async function lastWords(consoleLog: string, status: Buffer | undefined): Promise<string> {
-  const text = status?.toString('utf8').trim() ?? '';
-  const lines = [`Last lines of the console:\n${await lastLines(consoleLog, 30)}`];
-  return [...lines, ...(text === '' ? [] : [`STATUS.TXT:\n${text}`])].join('\n\n');
 }

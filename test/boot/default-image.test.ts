@@ -1,8 +1,13 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hostRunner } from '../../src/host/runner.ts';
 import { openBundle, storedBundle } from '../../src/qemu/bundle.ts';
 import { checkDevice } from '../../src/qemu/check.ts';
 import type { Device } from '../../src/qemu/device.ts';
+import { enroll } from '../../src/site/enroll.ts';
+import { recover } from '../../src/site/recover.ts';
+import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
 
@@ -50,10 +55,44 @@ describe('the default image with the method card', () => {
     const { sudoPasswords, luksRecoveryKey, proofCode } = await openBundle(card.guest, card.site.identity);
     expect(Object.keys(sudoPasswords)).toEqual(['driver']);
     expect(luksRecoveryKey.length).toBeGreaterThan(40);
-    await device.sudo(['amslpr-device', 'prove', proofCode]);
+    expect(proofCode).toMatch(/^[0-9a-f]{8}$/);
     // What runs programs here takes the last line end off.
     const text = (await device.ssh.run(['amslpr-device', 'bundle'])).stdout;
     expect(text).toBe((await storedBundle(card.guest))?.toString().trimEnd());
+  });
+
+  it('is enrolled by an admin whose agent holds five other keys, from token to sudo', async () => {
+    const { guest, site } = card;
+    const { folder } = guest;
+    const [enrolment, stolen] = [join(folder, 'north.enrol.json'), join(folder, 'other.enrol.json')];
+    await writeFile(enrolment, JSON.stringify({ name: 'north', token: guest.token }));
+    await writeFile(stolen, JSON.stringify({ name: 'other', token: 'B'.repeat(43) }));
+    const options = { port: guest.ports.ssh, identity: site.identity, output: join(folder, 'devices') };
+    const address = `${site.user}@127.0.0.1`;
+    await withAgent(join(folder, 'agent'), 5, async (env) => {
+      const refused = enroll(address, { ...options, enrolment: stolen });
+      await expect(refused).rejects.toThrow(/its report does not carry the token/);
+      const done = await enroll(address, { ...options, enrolment });
+      // A new connection by what was written: one key is offered, and the host key is the pinned one.
+      const ssh = [
+        'ssh',
+        '-F',
+        join(done.folder, 'ssh_config'),
+        '-o',
+        'BatchMode=yes',
+        'north',
+        '--',
+        'sudo -S -k id -u',
+      ];
+      const { stdout } = await hostRunner.run(ssh, { input: `${done.sudoPassword}\n`, env, timeout: 120 });
+      expect(stdout).toBe('0');
+    });
+    expect(JSON.parse((await device.ssh.run(['amslpr-device', 'status', '--json'])).stdout)).toMatchObject({
+      recovery: 'proven',
+    });
+    // The token has done its work.
+    expect(await readFile(enrolment, 'utf8')).not.toContain(guest.token);
+    await expect(enroll(address, { ...options, enrolment })).rejects.toThrow(/was used already/);
   });
 
   it('puts data on LUKS2 that the device made', async () => {
@@ -101,7 +140,10 @@ describe('the default image with the method card', () => {
 
     beforeAll(async () => {
       // One guest at a time: two cores carry no two.
+      const { sudoPasswords } = await openBundle(card.guest, card.site.identity);
       await device.ssh.close();
+      const pulled = await recover(await card.guest.pullCard(), { key: card.site.identity });
+      expect(JSON.parse(pulled)).toMatchObject({ hostname: 'north', sudo_passwords: sudoPasswords });
       await card.stop();
       other = await drive(image, 'passphrase', 'south');
       second = await other.login();
