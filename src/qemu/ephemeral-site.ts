@@ -9,8 +9,8 @@ export interface EphemeralSite extends SshTarget {
   readonly site: ValidSite;
 }
 
-/** The method, with what it needs. */
-export type UnlockChoice = Pick<SiteAnswers, 'unlock' | 'pin' | 'tang'>;
+/** The method, with what it needs; and a Wi-Fi, which no guest has, for its passphrase. */
+export type UnlockChoice = Pick<SiteAnswers, 'unlock' | 'pin' | 'tang' | 'wifi'>;
 
 /** A site that lives as long as `folder`: one admin with a fresh key, which also opens the recovery bundle. */
 export async function ephemeralSite(
