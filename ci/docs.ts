@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { checksOf, defaultContributions } from '../src/report/contributions.ts';
 import { coveragePage } from '../src/report/coverage.ts';
 import { referencePage } from '../src/report/reference.ts';
+import { plainSecrets, secretsPage } from '../src/report/secrets.ts';
 import { stages } from '../stages/index.ts';
 
 // Writes the pages that are made from the stages. A unit test fails while they differ from what this would write.
@@ -12,3 +13,4 @@ const runBooks = new Set(readdirSync(join(docs, 'runbooks')).map((name) => name.
 const all = defaultContributions(stages);
 writeFileSync(join(docs, 'guide-coverage.md'), coveragePage(stages, checksOf(all), runBooks));
 writeFileSync(join(docs, 'reference.md'), referencePage(all));
+writeFileSync(join(docs, 'secrets.md'), secretsPage(plainSecrets(all)));

@@ -19,11 +19,14 @@ export const data = defineStage({
 
   contribute(_options, { overlay }) {
     return {
-      packages: ['cryptsetup-bin', 'dmsetup', 'e2fsprogs'],
+      // tpm2-tools and clevis are for the unlock methods tpm2 and tang; kmod loads the driver of sticks for usb-key.
+      packages: ['cryptsetup-bin', 'dmsetup', 'e2fsprogs', 'kmod', 'clevis', 'tpm2-tools', 'libtss2-tcti-device0t64'],
       files: [
         folder('/data', '0700'),
         overlay('/etc/systemd/system/amslpr-data.target'),
         overlay('/etc/systemd/system/amslpr-journal.service'),
+        overlay('/etc/systemd/system/amslpr-retry.timer'),
+        overlay('/etc/systemd/system/amslpr-retry.service'),
       ],
       units: { 'amslpr-journal.service': 'enabled' },
       dataBinds: [{ path: '/var/log/journal', name: 'journal', mode: '02755', owner: 'root:systemd-journal' }],

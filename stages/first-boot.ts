@@ -79,6 +79,18 @@ export const firstBoot = defineStage({
           why: 'The network is needed before the data is open.',
           until: 'Root itself is encrypted.',
         },
+        {
+          path: '/etc/shadow',
+          what: 'Hashes of the passwords for sudo',
+          why: 'sudo has to work while the data is closed. The passwords are of 100 random bits, or yours.',
+          until: 'Root itself is encrypted.',
+        },
+        {
+          path: '/var/lib/amslpr-device/data.json',
+          what: 'Hashes of the first passwords and of the proof code',
+          why: 'A first boot that was cut goes on from them. What they are of has 100 random bits, the code 32.',
+          until: 'Root itself is encrypted; the code is of no use once it was given back.',
+        },
       ],
       checks: {
         starts: unit('The first boot runs', 'amslpr-first-boot.service', 'enabled'),

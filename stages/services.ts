@@ -51,7 +51,7 @@ export const services = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ allow, consoleLogin, watchdog }, { overlay }) {
+  contribute({ allow, consoleLogin, watchdog }) {
     const off = [...masked, ...(consoleLogin ? [] : logins)];
     return {
       purge: unwanted,

@@ -3,8 +3,9 @@
 status [--json]     what it is doing or waiting for       (no sudo)
 report              fingerprints, ids, versions           (no sudo)
 bundle              the recovery bundle, encrypted        (no sudo)
-unlock              give the passphrase or recovery key   (no sudo)
-set-passphrase      choose it, the first time             (no sudo)
+unlock              give passphrase, PIN or recovery key  (no sudo)
+set-passphrase      choose passphrase or PIN, the first time (no sudo)
+unlock enrol        enrol the site's unlock method again  (sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
@@ -51,7 +52,9 @@ def main(arguments: list[str]) -> int:
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')
         return code
-    if verb in ('unlock', 'set-passphrase'):
+    if verb == 'unlock' and rest == ['enrol']:
+        return enrol(Context())
+    if verb in ('unlock', 'set-passphrase') and not rest:
         return passphrase(verb)
     print(__doc__, file=sys.stderr)
     return 0 if verb in ('--help', '-h', 'help') else 2
@@ -81,6 +84,8 @@ def readable(text: str) -> str:
     lines += [found['message']] if found['message'] else []
     lines += [f'Next: {found["hint"]}'] if found['hint'] else []
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
+    if found['opened_by_recovery']:
+        lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
     proof = (
         'proven'
         if found['recovery'] == 'proven'
@@ -95,18 +100,68 @@ def passphrase(verb: str) -> int:
     if code != 0:
         print(text, end='', file=sys.stderr)
         return code
-    is_new = json.loads(text)['data'] == 'not made'
+    found = json.loads(text)
+    is_new = found['data'] == 'not made'
     if verb == 'set-passphrase' and not is_new:
-        print('the data partition has a passphrase already; give it with: amslpr-device unlock', file=sys.stderr)
+        print('the data partition is made already; open it with: amslpr-device unlock', file=sys.stderr)
         return 1
-    read = getpass.getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip('\n'))
-    first = read('New passphrase: ' if is_new else 'Passphrase or recovery key: ')
-    if is_new and read('Once more: ') != first:
-        print('The two differ: nothing was done.', file=sys.stderr)
+    word = found['unlock_word']
+    first = (
+        new_secret(word or 'passphrase')
+        if is_new
+        else read(f'{word[:1].upper()}{word[1:]} or recovery key: ' if word else 'Recovery key: ')
+    )
+    if first is None:
         return 1
     code, text = asked('unlock', first)
     print(text, end='', file=sys.stdout if code == 0 else sys.stderr)
     return code
+
+
+def read(prompt: str) -> str:
+    """A secret from the terminal, unseen, or a line of what is piped in."""
+    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip('\n')
+
+
+def new_secret(word: str) -> str | None:
+    """Asks twice; None when the two differ."""
+    first = read(f'New {word}: ')
+    if read('Once more: ') == first:
+        return first
+    print('The two differ: nothing was done.', file=sys.stderr)
+    return None
+
+
+def enrol(ctx: Context) -> int:
+    """Asks for the recovery key, and for a new passphrase or PIN where the method has one, and enrols."""
+    if os.geteuid() != 0:
+        print('sudo is needed: sudo amslpr-device unlock enrol', file=sys.stderr)
+        return 1
+    import subprocess
+
+    from amslpr_device import unlock
+    from amslpr_device.context import StepError
+    from amslpr_device.steps import site
+    from amslpr_device.unlock import enrol as work
+
+    if not site.recall(ctx):
+        print('there is no site yet', file=sys.stderr)
+        return 1
+    try:
+        recovery = read('Recovery key: ').strip().encode()
+        work.check(ctx, recovery)
+        given = new_secret(unlock.word(ctx)) if unlock.asks_person(ctx) else ''
+        if given is None:
+            return 1
+        work.enrol(ctx, recovery, given.encode())
+    except StepError as error:
+        print(error.message, f'Next: {error.hint}' if error.hint else '', sep='\n', file=sys.stderr)
+        return 1
+    print(f'{ctx.method} is enrolled again; other ways in but the recovery key are gone')
+    if not ctx.is_mounted('/data') and not unlock.asks_person(ctx):
+        subprocess.run(['systemctl', 'reset-failed', 'amslpr-provision.service'], capture_output=True, check=False)
+        subprocess.run(['systemctl', 'restart', 'amslpr-provision.service'], capture_output=True, check=False)
+    return 0
 
 
 def backup(verb: str, rest: list[str]) -> int:

@@ -27,7 +27,11 @@ class StepError(Exception):
 
 
 class Waiting(StepError):
-    """Nothing is wrong, but a person has to do something first."""
+    """Nothing is wrong, but a person has to do something first; with `again`, it may come right by itself."""
+
+    def __init__(self, message: str, hint: str = '', *, again: bool = False) -> None:
+        super().__init__(message, hint)
+        self.again = again
 
 
 @dataclass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 
 from amslpr_device.context import MAPPER, Context, StepError, in_memory
@@ -79,6 +81,23 @@ def add_key(ctx: Context, device: Path, old: bytes, new: bytes, derivation: list
 def opens(ctx: Context, device: Path, key: bytes) -> bool:
     """Whether a key is one of the container's, without opening it."""
     return ctx.succeeds(['cryptsetup', 'open', '--test-passphrase', '--key-file', '-', str(device)], give=key)
+
+
+def slot_of(ctx: Context, device: Path, key: bytes) -> str:
+    """Number of the slot that a key opens."""
+    test = ['cryptsetup', 'open', '--verbose', '--test-passphrase', '--key-file', '-', str(device)]
+    said = re.search(rb'Key slot (\d+) unlocked', ctx.run(test, give=key))
+    if said is None:
+        raise StepError('cryptsetup did not say which slot the key opens')
+    return said[1].decode()
+
+
+def drop_others(ctx: Context, device: Path, recovery: bytes, key: bytes) -> None:
+    """Leaves no way in but these two."""
+    kept = {slot_of(ctx, device, one) for one in (recovery, key)}
+    dump = json.loads(ctx.run(['cryptsetup', 'luksDump', '--dump-json-metadata', str(device)]))
+    for slot in sorted(set(dump['keyslots']) - kept):
+        ctx.run(['cryptsetup', 'luksKillSlot', '--batch-mode', '--key-file', '-', str(device), slot], give=recovery)
 
 
 def open_container(ctx: Context, device: Path, key: bytes) -> None:

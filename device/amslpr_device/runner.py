@@ -43,6 +43,8 @@ PROVISION = (
     'clean-site-file',
     'ready',
 )
+# Runs `provision` once more a little later.
+RETRY = 'amslpr-retry.timer'
 PHASES = {'first-boot': FIRST_BOOT, 'provision': PROVISION}
 
 
@@ -79,6 +81,8 @@ def run(ctx: Context, phase: str) -> int:
     except Waiting as wait:
         tell(ctx, Status('waiting', name, wait.message, wait.hint))
         settled(ctx)
+        if wait.again and ctx.real:
+            ctx.succeeds(['systemctl', 'restart', '--no-block', RETRY])
         return 0
     except StepError as error:
         tell(ctx, Status('failed', name, error.message, error.hint))

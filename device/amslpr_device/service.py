@@ -1,7 +1,7 @@
 """What administrators may ask without sudo: the socket /run/amslpr-device.sock, for the group amslpr-admins.
 
 One line of JSON each way: {verb, secret?} and {exit, text}. systemd starts a process for each caller; it does these
-verbs and nothing else. `unlock` takes the passphrase (or the recovery key), keeps it in memory, and starts the units.
+verbs and nothing else. `unlock` takes the passphrase or PIN (or the recovery key), keeps it in memory, and starts the units.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import time
 from typing import Any
 
 from amslpr_device import bundle, status
+from amslpr_device import unlock as methods
 from amslpr_device.context import Context
 from amslpr_device.steps import site
 from amslpr_device.steps.data import passphrase_file
+from amslpr_device.steps.data_open import BY_RECOVERY
 
 SOCKET = '/run/amslpr-device.sock'
-LEAST = 12
-MOST = 512
 VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list')
 
 
@@ -82,8 +82,15 @@ def facts(ctx: Context) -> dict[str, Any]:
         'hostname': ctx.site.get('hostname', ''),
         'unlock': ctx.site.get('unlock', {}).get('method', ''),
         'data': 'open' if ctx.is_mounted('/data') else 'closed' if found.get('state') == 'live' else 'not made',
+        'unlock_word': methods.word(ctx) if methods_ask(ctx) else '',
+        'opened_by_recovery': (ctx.run_folder / BY_RECOVERY).exists(),
         'recovery': 'proven' if found.get('proven') else 'unproven',
     }
+
+
+def methods_ask(ctx: Context) -> bool:
+    """Whether the site's method asks a person; False without a site."""
+    return bool(ctx.site) and methods.asks_person(ctx)
 
 
 def unlock(ctx: Context, secret: str) -> tuple[int, str]:
@@ -92,10 +99,10 @@ def unlock(ctx: Context, secret: str) -> tuple[int, str]:
         return 1, 'there is no site yet\n'
     if ctx.is_mounted('/data'):
         return 0, 'the data partition is open already\n'
-    if ctx.remember('data.json').get('state') != 'live' and ctx.method != 'passphrase':
+    if ctx.remember('data.json').get('state') != 'live' and not methods.asks_person(ctx):
         return 1, 'the data partition is not made yet; it does not need a passphrase\n'
-    if not LEAST <= len(secret.encode()) <= MOST:
-        return 1, f'a passphrase has {LEAST} to {MOST} bytes\n'
+    if not methods.least(ctx) <= len(secret.encode()) <= methods.MOST:
+        return 1, f'a {methods.word(ctx)} has {methods.least(ctx)} to {methods.MOST} bytes\n'
     hand_over(ctx, secret.encode())
     # Tries of a person are no loop of failures.
     subprocess.run(['systemctl', 'reset-failed', 'amslpr-provision.service'], capture_output=True, check=False)
@@ -127,8 +134,9 @@ def console(ctx: Context) -> int:
         if (headline, text) != shown:
             print(f'\033[2J\033[H{headline}\n{text}\n', flush=True)
             shown = (headline, text)
-        if now['state'] == 'waiting' and now['step'] in ('data', 'data-open') and now['unlock'] == 'passphrase':
-            first = getpass.getpass('Passphrase: ')
+        if now['state'] == 'waiting' and now['step'] in ('data', 'data-open') and now['unlock_word']:
+            name = str(now['unlock_word'])
+            first = getpass.getpass(f'{name[0].upper()}{name[1:]}: ')
             if now['data'] != 'closed' and first and getpass.getpass('Once more: ') != first:
                 print('The two differ.')
                 continue

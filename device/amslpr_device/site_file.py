@@ -20,7 +20,7 @@ from typing import Any
 from amslpr_device import site_values as values
 from amslpr_device.yaml_subset import MAX_BYTES, MAX_PROBLEMS, Mapping, Node, Problem, Scalar, Sequence, decode, parse
 
-UNLOCK_METHODS = ('passphrase', 'card')
+UNLOCK_METHODS = ('passphrase', 'tang', 'tpm2', 'usb-key', 'card')
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,13 @@ SITE = Fields(
         'unlock': Fields(
             {
                 'method': Value(values.choice(*UNLOCK_METHODS), required=True),
+                'tang': Fields(
+                    {
+                        'url': Value(values.tang_url, required=True),
+                        'thumbprint': Value(values.thumbprint, required=True),
+                    }
+                ),
+                'pin': Value(values.truth),
                 'accept-no-automatic-reboot': Value(values.truth),
             },
             required=True,
@@ -237,9 +244,22 @@ class _Judge:
             if name in names[:index] and isinstance(admin_nodes, Sequence):
                 self.say(admin_nodes.items[index], f'the administrator `{name}` stands here twice')
         self.recovery(site, document)
+        self.unlock(site['unlock'], document.items['unlock'])
         network = document.items.get('network')
         if isinstance(network, Mapping) and 'wired' in network.items:
             self.wired(site['network']['wired'], network.items['wired'])
+
+    def unlock(self, unlock: dict[str, Any], node: Node) -> None:
+        """What a method needs is there, and nothing of another one."""
+        method = unlock['method']
+        if method == 'tang' and 'tang' not in unlock:
+            hint = 'write `tang:` with `url:` and `thumbprint:` below it; tang-show-keys prints it on the server'
+            self.say(node, '`unlock.tang` is missing', hint)
+        for key, owner in (('tang', 'tang'), ('pin', 'tpm2')):
+            if key in unlock and method != owner and isinstance(node, Mapping):
+                line, column = node.places[key]
+                message = f'`unlock.{key}` is for the method {owner}, not for {method}'
+                self.problems.append(Problem(line, column, message, 'remove it'))
 
     def wired(self, wired: dict[str, Any], node: Node) -> None:
         """A static network is whole, and its gateway can be reached."""

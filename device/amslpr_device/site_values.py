@@ -128,6 +128,26 @@ def interface(text: str) -> str:
     return str(found)
 
 
+def tang_url(text: str) -> str:
+    """Where a tang server answers: http://NAME[:PORT][/PATH]. TLS adds nothing: what passes is worth nothing alone."""
+    match = re.fullmatch(r'https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9._~-]+)*)', text)
+    if match is None or len(text) > 200:
+        hint = 'write it as http://tang.example:7500, in lower case, without a slash at the end'
+        raise Wrong(f'`{text[:60]}` is no address of a tang server', hint)
+    if match[2] and int(match[2]) > 65535:
+        raise Wrong(f'{match[2]} is no port', 'ports go up to 65535')
+    tls_name(match[1].strip('[]'))
+    return text
+
+
+def thumbprint(text: str) -> str:
+    """SHA-256 of the server's signing key, as tang-show-keys prints it."""
+    if re.fullmatch(r'[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]', text):
+        return text
+    hint = 'run tang-show-keys on the server: 43 letters, digits, - and _; older ones of 27 are not taken'
+    raise Wrong(f'`{text[:60]}` is no thumbprint of a tang server', hint)
+
+
 def network(text: str) -> str:
     """A network as 192.0.2.0/24."""
     try:

@@ -23,6 +23,9 @@ export const initSiteVerb: Verb = (run, tool) =>
       new Option('--tls-name <name>', 'a name or address for the certificate; again for more').argParser(several),
     )
     .option('--unlock <method>', 'how the data partition is opened')
+    .option('--pin', 'with --unlock tpm2: a PIN is typed at each start')
+    .option('--tang-url <url>', 'with --unlock tang: the server')
+    .option('--tang-thumbprint <text>', 'with --unlock tang: of its signing key, by tang-show-keys')
     .option('--force', 'overwrite the file')
     .addHelpText('after', '\nExample:\n  amslpr-image init-site sites/north.yaml')
     .action(

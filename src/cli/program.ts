@@ -5,6 +5,7 @@ import { bootVerb } from './boot.ts';
 import { buildVerb } from './build.ts';
 import { cacheVerb } from './cache.ts';
 import { doctorVerb } from './doctor.ts';
+import { enrollVerb } from './enroll.ts';
 import { explainVerb } from './explain.ts';
 import { flashVerb } from './flash.ts';
 import { initVerb } from './init.ts';
@@ -12,6 +13,7 @@ import { initSiteVerb } from './init-site.ts';
 import { lockVerb } from './lock.ts';
 import { personalizeVerb } from './personalize.ts';
 import { planVerb } from './plan.ts';
+import { recoverVerb } from './recover.ts';
 import type { Tool } from './tool.ts';
 import { validateVerb } from './validate.ts';
 
@@ -33,6 +35,8 @@ const verbs: readonly Verb[] = [
   bootVerb,
   personalizeVerb,
   flashVerb,
+  enrollVerb,
+  recoverVerb,
   explainVerb,
   doctorVerb,
 ];

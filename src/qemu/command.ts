@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs';
+import { type BoardSockets, boardArguments } from './board.ts';
 import type { BootFiles } from './boot-files.ts';
 import type { MachineName } from './machine.ts';
 
@@ -22,6 +23,8 @@ export interface CommandInput {
   readonly kvm: boolean;
   /** A raw file that `virt` shows as a second disk, read-only. */
   readonly disk?: string;
+  /** `virt` only. */
+  readonly board?: BoardSockets;
 }
 
 export function hostHasKvm(): boolean {
@@ -65,7 +68,7 @@ export const PATIENT = 'systemd.default_device_timeout_sec=900';
 /** Messages of the system go to the console that is named last. */
 const withConsole = (cmdline: string, name: string): string[] => ['-append', `${cmdline} ${PATIENT} console=${name}`];
 
-function virt({ boot, overlay, kvm, disk }: CommandInput): string[] {
+function virt({ boot, overlay, kvm, disk, board }: CommandInput): string[] {
   return [
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
@@ -80,6 +83,7 @@ function virt({ boot, overlay, kvm, disk }: CommandInput): string[] {
       ? []
       : ['-drive', `if=none,id=tools,format=raw,readonly=on,file=${disk}`, '-device', 'virtio-blk-pci,drive=tools']),
     ...['-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+    ...boardArguments(board ?? {}),
   ];
 }
 

@@ -22,8 +22,11 @@ export interface Device extends AsyncDisposable {
   status(): Promise<DeviceStatus>;
   /** Waits for a state; `failed` and, unless asked for, `waiting` end it at once. @throws StepError with the status */
   waitFor(state: string, seconds: number): Promise<DeviceStatus>;
-  /** Runs a program as root, with the password from the recovery bundle. */
-  sudo(argv: readonly string[], options?: { okCodes?: readonly number[]; timeout?: number }): Promise<string>;
+  /** Runs a program as root, with the password from the recovery bundle. `input` is for the program. */
+  sudo(
+    argv: readonly string[],
+    options?: { input?: string; okCodes?: readonly number[]; timeout?: number },
+  ): Promise<string>;
   /** Answers of the image's own runner of checks. */
   audit(): Promise<CheckResult[]>;
 }
@@ -43,12 +46,12 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
   }
   async function sudo(
     argv: readonly string[],
-    options: { okCodes?: readonly number[]; timeout?: number } = {},
+    { input = '', ...options }: { input?: string; okCodes?: readonly number[]; timeout?: number } = {},
   ): Promise<string> {
     known ??= (await openBundle(guest, target.identity)).sudoPasswords[target.user];
     if (known === undefined) throw new StepError(`The recovery bundle has no sudo password for ${target.user}`);
     const command = ['sudo', '-S', '-k', '-p', '', '--', ...argv];
-    return (await ssh.run(command, { input: `${known}\n`, ...options })).stdout;
+    return (await ssh.run(command, { input: `${known}\n${input}`, ...options })).stdout;
   }
   return {
     ssh,

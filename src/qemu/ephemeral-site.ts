@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostRunner } from '../host/runner.ts';
-import { siteText } from '../site/site-text.ts';
+import { type SiteAnswers, siteText } from '../site/site-text.ts';
 import { type ValidSite, validateSiteText } from '../site/validate.ts';
 import type { SshTarget } from './ssh.ts';
 
@@ -9,8 +9,15 @@ export interface EphemeralSite extends SshTarget {
   readonly site: ValidSite;
 }
 
+/** The method, with what it needs; and a Wi-Fi, which no guest has, for its passphrase. */
+export type UnlockChoice = Pick<SiteAnswers, 'unlock' | 'pin' | 'tang' | 'wifi'>;
+
 /** A site that lives as long as `folder`: one admin with a fresh key, which also opens the recovery bundle. */
-export async function ephemeralSite(folder: string, unlock = 'card', hostname = 'drive'): Promise<EphemeralSite> {
+export async function ephemeralSite(
+  folder: string,
+  unlock: UnlockChoice = { unlock: 'card' },
+  hostname = 'drive',
+): Promise<EphemeralSite> {
   const identity = join(folder, 'admin');
   await hostRunner.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'test-drive', '-f', identity]);
   const key = (await readFile(`${identity}.pub`, 'utf8')).trim();
@@ -22,7 +29,7 @@ export async function ephemeralSite(folder: string, unlock = 'card', hostname = 
     recipients: [],
     singleRecipientAccepted: 'Test drive',
     tlsNames: [`${hostname}.local`],
-    unlock,
+    ...unlock,
   });
   return { user: 'driver', identity, site: await validateSiteText(text, 'the site of the test drive') };
 }

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,11 +10,13 @@ import { hostRunner } from '../host/runner.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
+import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm } from './board.ts';
 import { extractBootFiles } from './boot-files.ts';
 import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
+import { lastWords, sshAnnouncements } from './console.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
 import { freePorts, waitForSshBanner } from './network.ts';
-import { lastLines, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
+import { makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { type BootTools, bootTools } from './tools.ts';
 
@@ -29,12 +31,16 @@ export interface GuestOptions {
   readonly cardSize?: number;
   /** A raw file that `virt` shows as a second disk, read-only. */
   readonly disk?: string;
+  /** What else is on the board, `virt` only. */
+  readonly board?: Board;
 }
 
 /** A running copy-on-write view of an image. `stop` ends QEMU and removes everything that was made for it. */
 export interface Guest extends AsyncDisposable {
   readonly machine: Machine;
   readonly ports: Ports;
+  /** The enrolment token that the site was stamped with, when there is a site. */
+  readonly token?: string;
   /** Folder of everything temporary; callers may put files there. */
   readonly folder: string;
   /** Log of the serial console, of all starts. */
@@ -53,6 +59,9 @@ export interface Guest extends AsyncDisposable {
   bootFile(path: string): Promise<Buffer | undefined>;
   /** Ends QEMU at once, as when the power fails, and gives a raw copy of the card. */
   pullCard(): Promise<string>;
+  /** Plugs a raw file in as a USB stick, or pulls it out, while the guest runs. The board must have `usb`. */
+  plug(stick: string): Promise<void>;
+  unplug(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -65,11 +74,10 @@ export async function startGuest(image: string, options: GuestOptions = {}): Pro
     const raw = await uncompressed(image, folder, signal);
     const overlay = await makeOverlay(tools, raw, join(folder, 'card.qcow2'), options.cardSize);
     const { site } = options;
-    if (site !== undefined) {
-      const stamp = (view: string) => personalizeInPlace(view, site, image);
-      await withBootPartition(tools, overlay, folder, stamp, true);
-    }
-    return await run({ image, tools, folder, overlay, options, log });
+    if (site === undefined) return await run({ image, tools, folder, overlay, options, log });
+    const stamp = (view: string) => personalizeInPlace(view, site, image);
+    const { token } = await withBootPartition(tools, overlay, folder, stamp, true);
+    return { ...(await run({ image, tools, folder, overlay, options, log })), token };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
@@ -107,6 +115,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   log({ kind: 'notice', text: machine.why });
   const ports = await freePorts();
   let current: { readonly qemu: Background; readonly qmp: Qmp } | undefined;
+  let tpm: Tpm | undefined;
   let starts = 0;
   let stopped = false;
   let over = false;
@@ -114,12 +123,17 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   async function start(): Promise<void> {
     const qmpPath = join(folder, `qmp-${starts}`);
     const input = { machine: machine.name, boot, overlay: overlay.path, ports, qmp: qmpPath, console: consoleLog };
+    const { board = {} } = options;
+    await tpm?.stop();
+    tpm = board.tpm === undefined ? undefined : await startTpm(board.tpm, join(folder, `tpm-${starts}`));
+    const usb = board.usb === undefined ? {} : { usb: { ...board.usb } };
     const argv = [
       ...tools.qemu,
       ...qemuArguments({
         ...input,
         interactive: options.interactive === true,
         kvm: hostHasKvm(),
+        board: { ...usb, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
         ...(options.disk === undefined ? {} : { disk: options.disk }),
       }),
     ];
@@ -167,6 +181,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     await ended.catch(() => undefined);
     // A restart may have been under way.
     await current?.qemu.stop();
+    await tpm?.stop();
   };
   const stop = async (): Promise<void> => {
     await halt();
@@ -217,19 +232,17 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       await wholeCard(tools, overlay, out);
       return out;
     },
+    async plug(stick) {
+      await current?.qmp.execute('blockdev-add', stickBlock(stick));
+      await current?.qmp.execute('device_add', stickDevice);
+    },
+    async unplug() {
+      await current?.qmp.execute('device_del', { id: STICK });
+      // QEMU takes the device out in its own time.
+      await sleep(1000);
+      await current?.qmp.execute('blockdev-del', { 'node-name': STICK });
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-/** How often the console told that an SSH server was started. */
-async function sshAnnouncements(consoleLog: string): Promise<number> {
-  const text = await readFile(consoleLog, 'latin1').catch(() => '');
-  return text.match(/Started [^\n]*(?:ssh\.service|Secure Shell server)/g)?.length ?? 0;
-}
-
-async function lastWords(consoleLog: string, status: Buffer | undefined): Promise<string> {
-  const text = status?.toString('utf8').trim() ?? '';
-  const lines = [`Last lines of the console:\n${await lastLines(consoleLog, 30)}`];
-  return [...lines, ...(text === '' ? [] : [`STATUS.TXT:\n${text}`])].join('\n\n');
 }

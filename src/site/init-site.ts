@@ -5,7 +5,7 @@ import { type Problem, StepError, UserError } from '../core/errors.ts';
 import type { Prompts } from '../core/prompts.ts';
 import { hostRunner } from '../host/runner.ts';
 import { type SiteAnswers, siteText } from './site-text.ts';
-import { unlockMatrix, unlockMethods } from './unlock-methods.ts';
+import { shownName, unlockMatrix, unlockMethods } from './unlock-methods.ts';
 import { validateSiteText } from './validate.ts';
 
 /** Flags of `init-site`, as they were typed. */
@@ -21,6 +21,10 @@ export interface InitSiteFlags {
   readonly singleRecipientAccepted?: string;
   readonly tlsName?: readonly string[];
   readonly unlock?: string;
+  /** With `tpm2`: a PIN is typed at each start. */
+  readonly pin?: boolean;
+  readonly tangUrl?: string;
+  readonly tangThumbprint?: string;
   /** Overwrites FILE. */
   readonly force?: boolean;
 }
@@ -84,6 +88,7 @@ async function answersFrom(flags: InitSiteFlags): Promise<SiteAnswers> {
   if (flags.unlock !== undefined && !unlockMethods.some(({ method }) => method === flags.unlock)) {
     problems.push({ message: `--unlock ${flags.unlock} is no method`, hint: `One of:\n${describeMethods()}` });
   }
+  const tang = tangFrom(flags, problems);
   if ((flags.admin ?? []).length === 0) {
     problems.push({ message: '--admin is missing', hint: 'For example: --admin alex=~/.ssh/id_ed25519.pub' });
   }
@@ -98,12 +103,31 @@ async function answersFrom(flags: InitSiteFlags): Promise<SiteAnswers> {
     recipients: flags.recipient ?? [],
     tlsNames: flags.tlsName ?? [],
     unlock,
+    ...(flags.pin === true ? { pin: true } : {}),
+    ...(tang === undefined ? {} : { tang }),
     ...(flags.singleRecipientAccepted === undefined ? {} : { singleRecipientAccepted: flags.singleRecipientAccepted }),
   };
 }
 
 const describeMethods = (): string =>
-  unlockMethods.map(({ method, lines }) => `  ${method}\n    ${lines.join('\n    ')}`).join('\n');
+  unlockMethods.map((known) => `  ${shownName(known)}\n    ${known.lines.join('\n    ')}`).join('\n');
+
+function tangFrom(flags: InitSiteFlags, problems: Problem[]): SiteAnswers['tang'] {
+  const { unlock, tangUrl: url, tangThumbprint: thumbprint } = flags;
+  if (flags.pin === true && unlock !== 'tpm2') problems.push({ message: '--pin is for --unlock tpm2 only' });
+  if (unlock !== 'tang') {
+    const stray = url === undefined ? (thumbprint === undefined ? undefined : 'thumbprint') : 'url';
+    if (stray !== undefined) problems.push({ message: `--tang-${stray} is for --unlock tang only` });
+    return undefined;
+  }
+  if (url === undefined) {
+    problems.push({ message: '--tang-url is missing', hint: 'For example: --tang-url http://tang.example:7500' });
+  }
+  if (thumbprint === undefined) {
+    problems.push({ message: '--tang-thumbprint is missing', hint: 'Run tang-show-keys on the server.' });
+  }
+  return url === undefined || thumbprint === undefined ? undefined : { url, thumbprint };
+}
 
 const hostnameFrom = (name: string): string =>
   name
@@ -159,10 +183,25 @@ async function ask(flags: InitSiteFlags, prompts: Prompts): Promise<InitSiteFlag
   const admin = flags.admin ?? [await askAdmin(prompts)];
   if (flags.unlock === undefined)
     prompts.note(`How the data partition is opened:\n${describeMethods()}\n\n${unlockMatrix()}`);
-  const choices = unlockMethods.map(({ method, lines }) => ({ value: method, label: method, hint: lines[0] }));
-  const unlock = flags.unlock ?? (await prompts.choose({ message: 'Unlock method', choices }));
+  const unlock = await askUnlock(flags, prompts);
   const recipients = await askRecovery(flags, name, prompts);
-  return { ...flags, name, hostname, admin, unlock, ...recipients };
+  return { ...flags, name, hostname, admin, ...unlock, ...recipients };
+}
+
+async function askUnlock(flags: InitSiteFlags, prompts: Prompts): Promise<Partial<InitSiteFlags>> {
+  const choices = unlockMethods.map((known) => {
+    const name = shownName(known);
+    return { value: name, label: name, hint: known.lines[0] };
+  });
+  const chosen = flags.unlock ?? (await prompts.choose({ message: 'Unlock method', choices }));
+  const known = unlockMethods.find((one) => shownName(one) === chosen);
+  const unlock = known?.method ?? chosen;
+  if (unlock !== 'tang') return { unlock, ...(known?.pin === true ? { pin: true } : {}) };
+  const tangUrl =
+    flags.tangUrl ?? (await prompts.text({ message: 'Where the tang server answers', initial: 'http://' }));
+  const tangThumbprint =
+    flags.tangThumbprint ?? (await prompts.text({ message: 'Thumbprint of its signing key (tang-show-keys)' }));
+  return { unlock, tangUrl, tangThumbprint };
 }
 
 async function askAdmin(prompts: Prompts): Promise<string> {

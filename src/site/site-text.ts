@@ -1,4 +1,4 @@
-import { unlockMethods } from './unlock-methods.ts';
+import { shownName, unlockMethods } from './unlock-methods.ts';
 
 /** Everything that `init-site` asks for; see the comments of the written file for what each is. */
 export interface SiteAnswers {
@@ -11,6 +11,10 @@ export interface SiteAnswers {
   readonly singleRecipientAccepted?: string;
   readonly tlsNames: readonly string[];
   readonly unlock: string;
+  /** Of `tpm2`. */
+  readonly pin?: boolean;
+  /** Of `tang`. */
+  readonly tang?: { readonly url: string; readonly thumbprint: string };
   readonly wifi?: { readonly country: string; readonly ssid: string; readonly psk: string };
 }
 
@@ -22,7 +26,9 @@ const scalar = (text: string): string =>
 
 /** The commented site file. Its last line is YAML's end of document: a file that was cut short lacks it. */
 export function siteText(answers: SiteAnswers): string {
-  const method = unlockMethods.find((known) => known.method === answers.unlock);
+  const method = unlockMethods.find(
+    (known) => known.method === answers.unlock && (known.pin ?? false) === (answers.pin ?? false),
+  );
   const lines = [
     '# What one site needs. Stamp it onto an image: amslpr-image personalize IMAGE THIS-FILE -o CARD.img',
     '# or copy it as site.yaml onto the boot partition of a flashed card. It holds no password of the device.',
@@ -55,12 +61,21 @@ export function siteText(answers: SiteAnswers): string {
     '  mode: self-signed',
     '',
     '# How the encrypted data partition is opened at a start.',
-    ...unlockMethods.flatMap(({ method: name, lines: [how, worth] }) => [
-      `#   ${`${name}:`.padEnd(11)} ${how}`,
-      `#               ${worth}`,
+    ...unlockMethods.flatMap((known) => [
+      `#   ${`${shownName(known)}:`.padEnd(11)} ${known.lines[0]}`,
+      `#               ${known.lines[1]}`,
     ]),
     'unlock:',
     `  method: ${scalar(answers.unlock)}`,
+    ...(answers.pin === true ? ['  pin: true'] : []),
+    ...(answers.tang === undefined
+      ? []
+      : [
+          '  tang:',
+          `    url: ${JSON.stringify(answers.tang.url)}`,
+          '    # Of the signing key, by tang-show-keys on the server.',
+          `    thumbprint: ${JSON.stringify(answers.tang.thumbprint)}`,
+        ]),
     ...(method?.needsPerson === true
       ? [
           '  # With true, automatic updates may reboot the device, which then stays locked until someone comes.',

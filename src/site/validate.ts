@@ -9,7 +9,7 @@ export interface Site {
   readonly name: string;
   readonly hostname: string;
   readonly admins: readonly { readonly name: string; readonly keys: readonly string[] }[];
-  readonly unlock: { readonly method: string };
+  readonly unlock: { readonly method: string; readonly pin?: boolean };
 }
 
 export interface ValidSite {

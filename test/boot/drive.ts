@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CheckResult } from '../../src/core/check.ts';
 import { type Device, openDevice } from '../../src/qemu/device.ts';
-import { type EphemeralSite, ephemeralSite } from '../../src/qemu/ephemeral-site.ts';
+import { type EphemeralSite, ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
 import { type Guest, type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
 
 /** Seconds; a busy host of two cores needs a third of it. */
@@ -18,10 +18,16 @@ export interface Drive {
 }
 
 /** A guest of the image with a site of its own, waited for until SSH answers. */
-export async function drive(image: string, unlock: string, hostname: string, more: GuestOptions = {}): Promise<Drive> {
+export async function drive(
+  image: string,
+  choice: UnlockChoice | string,
+  hostname: string,
+  more: GuestOptions = {},
+): Promise<Drive> {
   const folder = await mkdtemp(join(tmpdir(), 'amslpr-drive-'));
   const drop = () => rm(folder, { recursive: true, force: true });
   try {
+    const unlock = typeof choice === 'string' ? { unlock: choice } : choice;
     const site = await ephemeralSite(folder, unlock, hostname);
     const guest = await startGuest(image, { site: site.site, ...more });
     try {

@@ -2,9 +2,9 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { readImage } from '../../src/audit/image.ts';
-import { readSlot } from '../../src/qemu/bundle.ts';
 import { startGuest } from '../../src/qemu/guest.ts';
 import { banner } from '../../src/qemu/network.ts';
+import { readSlot } from '../../src/site/bundle.ts';
 import { builtImage } from '../image/built-image.ts';
 import { PATIENCE } from './drive.ts';
 

@@ -2,8 +2,8 @@ import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostRunner } from '../../src/host/runner.ts';
-import { readSlot } from '../../src/qemu/bundle.ts';
 import { findBootPartition, readBootFiles } from '../../src/site/boot-partition.ts';
+import { readSlot } from '../../src/site/bundle.ts';
 import { checkExt4, copyPartition, decryptContainer, partitionsOf, readFiles } from './parts.ts';
 
 /** What identifies a device, as found on its card; empty where there is nothing good. */

@@ -8,6 +8,7 @@ import { checksOf, defaultContributions } from '../../src/report/contributions.t
 import { coveragePage } from '../../src/report/coverage.ts';
 import { guideNumbers } from '../../src/report/guide-items.ts';
 import { referencePage } from '../../src/report/reference.ts';
+import { plainSecrets, secretsPage } from '../../src/report/secrets.ts';
 import { stages } from '../../stages/index.ts';
 
 const docs = join(import.meta.dirname, '../../docs');
@@ -38,6 +39,10 @@ function answering(changes: AnyStage['guide'], without: readonly number[] = []):
     contribute: () => ({ checks: { proof: file('A fact', '/etc/fact', { guide: [7] }) } }),
   });
 }
+
+it('the page of secrets is current: `npm run docs` writes it', () => {
+  expect(readFileSync(join(docs, 'secrets.md'), 'utf8')).toBe(secretsPage(plainSecrets(all)));
+});
 
 describe('the coverage page', () => {
   it('numbers the 67 items of the guide', () => {

@@ -56,13 +56,16 @@ describe('the reboot minute', () => {
   });
 
   it.each([
-    ['passphrase', true],
-    ['card', false],
-  ])('with the unlock method %s: no restart without a person is %s', (method, waits) => {
-    writeFileSync(
-      join(folder, 'site.yaml'),
-      `name: "x"\nunlock:\n  method: "${method}"\ndata:\n  existing: "keep"\n...\n`,
-    );
+    ['method: "passphrase"', true],
+    ['method: "passphrase"\n  accept-no-automatic-reboot: true', false],
+    ['method: "tpm2"\n  pin: true', true],
+    ['method: "tpm2"\n  pin: false', false],
+    ['method: "tpm2"', false],
+    ['method: "tang"\n  tang:\n    url: "http://x"', false],
+    ['method: "usb-key"', false],
+    ['method: "card"', false],
+  ])('with the unlock method %s: no restart without a person is %s', (unlock, waits) => {
+    writeFileSync(join(folder, 'site.yaml'), `name: "x"\nunlock:\n  ${unlock}\ndata:\n  existing: "keep"\n...\n`);
     minuteOf('ab', '03:30', 60);
     expect(
       readFileSync(join(folder, 'conf'), 'utf8').includes('\nUnattended-Upgrade::Automatic-Reboot "false";\n'),

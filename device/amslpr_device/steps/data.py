@@ -4,7 +4,7 @@ Order: intent (the container's UUID, chosen in advance), bundle into its slot, h
 with its keys, file system, `live` in data.json. Checked by the container's UUID once live. A cut before `live` leaves
 a container that nobody has used: with our UUID it is made again, with new secrets and a new bundle. A container with
 another UUID is never touched, unless the site file says `data: existing: erase`. Secrets exist in memory only, but for
-the machine key of `card`, which is a file on root.
+the machine key, which the site's unlock method keeps: `card` in a file on root.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from amslpr_device import bundle, luks
+from amslpr_device import bundle, luks, unlock
 from amslpr_device.context import MAPPER, Context, StepError, Waiting
 from amslpr_device.disk import container_uuid, describe, find_card, header_uuids
-from amslpr_device.files import make_folder, write, write_record
+from amslpr_device.files import write_record
 from amslpr_device.passwords import crypt, for_people, web_record
 from amslpr_device.site_file import recipients
 
@@ -52,7 +52,9 @@ def make(ctx: Context) -> None:
     target = device(ctx)
     found = ctx.remember(RECORD) or {'uuid': str(uuid.uuid4()), 'generation': 0}
     refuse_foreign(ctx, target, found['uuid'])
-    person_key = passphrase(ctx) if ctx.method == 'passphrase' else None
+    given = passphrase(ctx) if unlock.asks_person(ctx) else b''
+    if ctx.method in unlock.MACHINE:
+        unlock.machine(ctx).ready(ctx)
     generation = max(found['generation'], (bundle.newest(ctx) or (0, b''))[0]) + 1
     write_record(ctx.state / RECORD, {'uuid': found['uuid'], 'generation': generation, 'state': 'intended'})
     secret = new_secrets(ctx, found['uuid'], generation)
@@ -66,7 +68,7 @@ def make(ctx: Context) -> None:
     }
     record['proof_digest'] = proof_digest(record['proof'], secret['proof_code'])
     write_record(ctx.state / RECORD, {**record, 'state': 'intended'})
-    build(ctx, target, found['uuid'], secret['luks_recovery_key'].encode(), person_key)
+    build(ctx, target, found['uuid'], secret['luks_recovery_key'].encode(), given)
     write_record(ctx.state / RECORD, {**record, 'state': 'live'})
 
 
@@ -94,7 +96,7 @@ def passphrase(ctx: Context) -> bytes:
         return passphrase_file(ctx).read_bytes()
     except OSError:
         hint = 'log in by SSH and run: amslpr-device set-passphrase (or use the prompt on the screen)'
-        raise Waiting('The data partition has no passphrase yet.', hint) from None
+        raise Waiting(f'The data partition has no {unlock.word(ctx)} yet.', hint) from None
 
 
 def new_secrets(ctx: Context, container: str, generation: int) -> dict[str, Any]:
@@ -114,16 +116,11 @@ def new_secrets(ctx: Context, container: str, generation: int) -> dict[str, Any]
     }
 
 
-def build(ctx: Context, target: Path, own: str, recovery: bytes, person_key: bytes | None) -> None:
+def build(ctx: Context, target: Path, own: str, recovery: bytes, given: bytes) -> None:
     """The container with two keys, and an empty file system in it."""
     if ctx.mapped.exists():
         ctx.run(['cryptsetup', 'close', MAPPER])
-    if person_key is not None:
-        key, derivation = person_key, luks.for_passphrase(ctx)
-    else:
-        key, derivation = os.urandom(32), luks.RANDOM_KEY
-        make_folder(ctx.key_file.parent, 0o700)
-        write(ctx.key_file, key, 0o400)
+    key, derivation = unlock.new_key(ctx, given)
     luks.format_container(ctx, target, own, key, derivation)
     luks.add_key(ctx, target, key, recovery, luks.RANDOM_KEY)
     if not luks.opens(ctx, target, recovery):

@@ -1,7 +1,8 @@
 """Makes the data reachable, at every boot: container open, mounted at /data, its folders bound to their places.
 
 Checked in the kernel's own tables. Nothing is left on the card by a cut but what the journal of ext4 mends; the mount
-points on root are empty folders of root. With the method `passphrase` it waits for a person.
+points on root are empty folders of root. Without its key the data stays closed, and status says why: it waits for a
+person, or for a stick or a server that it asks again.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from amslpr_device import luks
+from amslpr_device import luks, unlock
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import make_folder
 from amslpr_device.steps.data import device, passphrase_file
+from amslpr_device.unlock.hints import RECOVER
 
 MOUNT = '/data'
 OPTIONS = 'nodev,nosuid,noexec,noatime'
-RECOVER = 'give the recovery key of the bundle: amslpr-device unlock'
+# A note in memory: what opened the data at this start was the recovery key.
+BY_RECOVERY = 'opened-by-recovery'
 
 
 def binds(ctx: Context) -> list[dict[str, Any]]:
@@ -50,22 +53,28 @@ def key(ctx: Context) -> bytes:
     try:
         given = passphrase_file(ctx).read_bytes()
     except OSError:
-        return machine_key(ctx)
-    if luks.opens(ctx, device(ctx), given):
-        return given
-    passphrase_file(ctx).unlink(missing_ok=True)
-    raise Waiting('That passphrase did not open the data partition.', 'try again: amslpr-device unlock')
-
-
-def machine_key(ctx: Context) -> bytes:
-    """The key file of the method `card`."""
-    if ctx.method != 'card':
+        given = b''
+    if not given and unlock.asks_person(ctx):
         hint = 'log in by SSH and run: amslpr-device unlock (or use the prompt on the screen)'
-        raise Waiting('The data partition is closed until somebody gives its passphrase.', hint)
-    try:
-        found = ctx.key_file.read_bytes()
-    except OSError as error:
-        raise StepError(f'the machine key cannot be read: {error.strerror}', RECOVER) from error
+        raise Waiting(f'The data partition is closed until somebody gives its {unlock.word(ctx)}.', hint)
+    by_recovery = ctx.run_folder / BY_RECOVERY
+    by_recovery.unlink(missing_ok=True)
+    if not given:
+        return machine_key(ctx, b'')
+    # Whatever becomes of it, a person's secret is used once.
+    passphrase_file(ctx).unlink(missing_ok=True)
+    if luks.opens(ctx, device(ctx), given):
+        if unlock.RECOVERY_KEY.fullmatch(given):
+            by_recovery.touch()
+        return given
+    if unlock.has_pin(ctx) and not unlock.RECOVERY_KEY.fullmatch(given):
+        return machine_key(ctx, given)
+    raise Waiting(f'That {unlock.word(ctx)} did not open the data partition.', 'try again: amslpr-device unlock')
+
+
+def machine_key(ctx: Context, given: bytes) -> bytes:
+    """What the site's method kept; it must open the container."""
+    found = unlock.machine(ctx).recall(ctx, given)
     if not luks.opens(ctx, device(ctx), found):
         raise StepError('the machine key does not open the data partition', RECOVER)
     return found

@@ -12,7 +12,7 @@ import hmac
 import json
 from typing import Any
 
-from amslpr_device import bundle
+from amslpr_device import bundle, unlock
 from amslpr_device.boot_partition import put
 from amslpr_device.context import Context
 
@@ -23,6 +23,30 @@ PROTECTS = {
         'whole box stolen': 'closed',
         'tampered with and returned': 'open: whoever held the card can change the system on it',
         'discarded card': 'closed',
+    },
+    'tang': {
+        'pulled card': 'closed',
+        'whole box stolen': 'closed, if the server cannot be reached from where the box is taken',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed, once the key of the server is changed or gone',
+    },
+    'tpm2': {
+        'pulled card': 'closed',
+        'whole box stolen': 'open: the board opens it by itself',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed',
+    },
+    'tpm2 with PIN': {
+        'pulled card': 'closed',
+        'whole box stolen': 'closed: the chip slows down whoever guesses the PIN',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed',
+    },
+    'usb-key': {
+        'pulled card': 'closed, if the stick is not taken with it',
+        'whole box stolen': 'open, if the stick is in it',
+        'tampered with and returned': 'open: whoever held the card can change the system on it',
+        'discarded card': 'closed, while nobody has the stick',
     },
     'card': {
         'pulled card': 'open: the key is on the card',
@@ -38,6 +62,7 @@ def facts(ctx: Context) -> dict[str, Any]:
     identity = ctx.remember('identity.json')
     slot = bundle.newest(ctx)
     image = ctx.image()
+    which = 'tpm2 with PIN' if unlock.has_pin(ctx) else ctx.method
     return {
         'format': 1,
         'name': ctx.site['name'],
@@ -49,7 +74,7 @@ def facts(ctx: Context) -> dict[str, Any]:
         'model': identity.get('model', 'unknown'),
         'card': identity.get('card', 'unknown'),
         'container': ctx.remember('data.json').get('uuid', ''),
-        'unlock': {'method': ctx.method, 'protects': PROTECTS[ctx.method]},
+        'unlock': {'method': ctx.method, 'pin': unlock.has_pin(ctx), 'protects': PROTECTS[which]},
         'bundle': {'generation': slot[0], 'sha256': hashlib.sha256(slot[1]).hexdigest()} if slot else None,
         'image': {key: image[key] for key in ('name', 'digest') if key in image},
     }

@@ -32,6 +32,18 @@ describe('QEMU', () => {
     expect(words).toContain('if=sd,id=card,format=qcow2,file=card.qcow2');
     expect(words[words.indexOf('-dtb') + 1]).toBe('d');
   });
+  it('gives virt a TPM and USB ports, with or without a stick', () => {
+    const bare = qemuArguments({ ...input, machine: 'virt' }).join(' ');
+    expect(bare).not.toMatch(/tpm|xhci|usb/);
+    const empty = qemuArguments({ ...input, machine: 'virt', board: { tpm: '/s', usb: {} } }).join(' ');
+    expect(empty).toMatch(
+      /socket,id=tpm-control,path=\/s -tpmdev emulator,id=tpm,chardev=tpm-control -device tpm-tis-device/,
+    );
+    expect(empty).toContain('qemu-xhci');
+    expect(empty).not.toContain('usb-storage');
+    const stick = qemuArguments({ ...input, machine: 'virt', board: { usb: { stick: '/a,b.img' } } });
+    expect(stick.find((word) => word.includes('"filename"'))).toContain('"/a,b.img"');
+  });
   it('uses the host’s processor where that is possible', () => {
     expect(qemuArguments({ ...input, machine: 'virt', kvm: true })).toContain('host');
     expect(qemuArguments({ ...input, machine: 'virt' })).toContain('cortex-a72');

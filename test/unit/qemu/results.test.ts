@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { readSlot } from '../../../src/qemu/bundle.ts';
 import { completeness } from '../../../src/qemu/check.ts';
 import { readResults } from '../../../src/qemu/device.ts';
+import { readSlot } from '../../../src/site/bundle.ts';
 
 const result = { id: 'sshd/up', title: 'SSH is up', guide: [3], outcome: 'pass', evidence: 'active' } as const;
 

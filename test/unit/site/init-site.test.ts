@@ -12,6 +12,9 @@ import { validateSite, validateSiteText } from '../../../src/site/validate.ts';
 const PUBLIC_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHbUU3H/KfBnxGEpVYKFz7uguY6pAE66EUqg9TdbbnKI alex@example';
 const RECIPIENT = 'age1uvg6n2mnvjcfhce3xhves2gffdftf9nk4lv7ds0qx7anvjtkdq5qxgtdud';
 
+/** Of no server. */
+const THUMBPRINT = 'U2ludHJhIHRodW1icHJpbnQgb2Ygbm8gc2VydmVyISE';
+
 let folder: string;
 let key: string;
 let file: string;
@@ -47,6 +50,32 @@ describe('init-site with flags', () => {
     const text = await problems(initSite(file, {}));
     for (const flag of ['--name', '--unlock', '--admin']) expect(text).toContain(`${flag} is missing`);
     for (const { method, lines } of unlockMethods) for (const line of [method, ...lines]) expect(text).toContain(line);
+  });
+
+  it.each([
+    [{ unlock: 'tpm2' }, { method: 'tpm2' }],
+    [
+      { unlock: 'tpm2', pin: true },
+      { method: 'tpm2', pin: true },
+    ],
+    [{ unlock: 'usb-key' }, { method: 'usb-key' }],
+    [
+      { unlock: 'tang', tangUrl: 'http://tang.example:7500', tangThumbprint: THUMBPRINT },
+      { method: 'tang', tang: { url: 'http://tang.example:7500', thumbprint: THUMBPRINT } },
+    ],
+  ])('takes the unlock method of %j', async (given, wanted) => {
+    await initSite(file, { ...flags(), ...given });
+    expect((await validateSite(file)).site.unlock).toEqual(wanted);
+  });
+
+  it('tells which flags an unlock method lacks, and which are of another one', async () => {
+    const tang = await problems(initSite(file, { ...flags(), unlock: 'tang', pin: true }));
+    for (const text of ['--tang-url is missing', '--tang-thumbprint is missing', '--pin is for --unlock tpm2 only']) {
+      expect(tang).toContain(text);
+    }
+    expect(await problems(initSite(file, { ...flags(), tangUrl: 'http://x' }))).toContain('is for --unlock tang only');
+    const wrong = { unlock: 'tang', tangUrl: 'http://tang.example', tangThumbprint: 'short' };
+    expect(await problems(initSite(file, { ...flags(), ...wrong }))).toContain('is no thumbprint');
   });
 
   it('makes no recovery key when the file would be refused', async () => {

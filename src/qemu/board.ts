@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StepError } from '../core/errors.ts';
+import { startBackground } from '../host/background.ts';
+
+/** What is on the board beside the card, under `virt`. Looked at each time QEMU starts: callers may change it between. */
+export interface Board {
+  /** A folder with the state of a TPM 2.0, made when it is not there; another folder is another chip. */
+  tpm?: string;
+  /** The board has USB ports, with this raw file as a stick in one of them, or none. */
+  usb?: { stick?: string };
+}
+
+/** What QEMU is told of a board. */
+export interface BoardSockets {
+  /** The control socket of a running swtpm. */
+  readonly tpm?: string;
+  readonly usb?: { readonly stick?: string };
+}
+
+/** QEMU's names for the stick and the controller that it is plugged into. */
+export const STICK = 'stick';
+const BUS = 'usb.0';
+
+/** Arguments for `virt`. */
+export function boardArguments({ tpm, usb }: BoardSockets): string[] {
+  const chip = ['-chardev', `socket,id=tpm-control,path=${tpm}`, '-tpmdev', 'emulator,id=tpm,chardev=tpm-control'];
+  const stick = usb?.stick;
+  return [
+    ...(tpm === undefined ? [] : [...chip, '-device', 'tpm-tis-device,tpmdev=tpm']),
+    ...(usb === undefined ? [] : ['-device', 'qemu-xhci,id=usb']),
+    ...(stick === undefined ? [] : ['-blockdev', JSON.stringify(stickBlock(stick))]),
+    ...(stick === undefined ? [] : ['-device', JSON.stringify(stickDevice)]),
+  ];
+}
+
+/** A stick's file, for -blockdev and blockdev-add. */
+export const stickBlock = (file: string) => ({
+  driver: 'raw',
+  'node-name': STICK,
+  file: { driver: 'file', filename: file },
+});
+
+/** The stick itself, for -device and device_add. */
+export const stickDevice = { driver: 'usb-storage', id: STICK, drive: STICK, bus: BUS, removable: true };
+
+export interface Tpm {
+  readonly socket: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * A software TPM 2.0 that keeps its state in `state`. It ends with the QEMU that uses it; each start needs one more.
+ * @throws StepError when swtpm is missing or does not start
+ */
+export async function startTpm(state: string, socket: string): Promise<Tpm> {
+  await mkdir(state, { recursive: true, mode: 0o700 });
+  const where = ['--tpmstate', `dir=${state}`, '--ctrl', `type=unixio,path=${socket}`];
+  const swtpm = startBackground(['swtpm', 'socket', '--tpm2', ...where]);
+  let gone: string | undefined;
+  void swtpm.ended.then(({ output }) => {
+    gone = output.trim() || 'swtpm ended';
+  });
+  for (let tries = 0; !existsSync(socket) && gone === undefined && tries < 100; tries += 1) await sleep(100);
+  if (!existsSync(socket)) {
+    await swtpm.stop();
+    throw new StepError({
+      message: 'The software TPM did not start',
+      hint: `${gone ?? ''}\nIt is in the package swtpm: sudo apt-get install swtpm`.trim(),
+    });
+  }
+  return { socket, stop: () => swtpm.stop() };
+}

@@ -1,0 +1,118 @@
+import { open } from 'node:fs/promises';
+import { parseMbr, SECTOR } from '../../src/audit/mbr.ts';
+import { hostRunner } from '../../src/host/runner.ts';
+import { openBundle } from '../../src/qemu/bundle.ts';
+import type { Device } from '../../src/qemu/device.ts';
+import type { Drive } from './drive.ts';
+
+// The raw search that docs/secrets.md speaks of: what a provisioned device has as secrets, and where they lie on its card.
+
+/** Lines of a private key, without the first, which is the same for all keys, and the last, which is short. */
+const pemLine = (text: string): string[] => text.split('\n').slice(2, 3);
+const hashes = (text: string): string[] => [...text.matchAll(/"?(\$6\$[^":]+)/g)].map(([, hash = '']) => hash);
+const field = (name: string) => (text: string) =>
+  [...text.matchAll(new RegExp(`^[ -]*${name}[:=] ?"?([^"\\n]+)"?$`, 'gm'))].map(([, value = '']) => value);
+
+/** What of each file of docs/secrets.md is the secret. A path that is not here fails the test. */
+const openSecrets: Readonly<Record<string, (text: string) => string[]>> = {
+  '/etc/ssh/ssh_host_ed25519_key': pemLine,
+  '/var/lib/amslpr-device/site.yaml': (text) => [...field('psk')(text), ...field('enrolment-token')(text)],
+  '/etc/NetworkManager/system-connections/amslpr-wifi.nmconnection': field('psk'),
+  '/etc/shadow': hashes,
+  '/var/lib/amslpr-device/data.json': (text) => [
+    ...hashes(text),
+    ...[...text.matchAll(/"(?:password_hash|salt|proof_digest)": "([^"]+)"/g)].map(([, value = '']) => value),
+  ],
+  '/var/lib/amslpr-device/keys/data.key': (text) => [text],
+};
+
+/** Files inside the encrypted partition, in the same way. */
+const closedSecrets: Readonly<Record<string, (text: string) => string[]>> = {
+  '/etc/amslpr/ssl/key.pem': (text) => text.split('\n').slice(1, 2),
+  '/etc/amslpr/secrets/app.env': field('FLASK_SECRET_KEY'),
+  '/var/lib/amslpr/config/crypto.key': (text) => [text.trim()],
+};
+
+export interface Canary {
+  /** The path that it lies at, or what it is. */
+  readonly name: string;
+  /** One character a byte. */
+  readonly secret: string;
+}
+
+export interface Canaries {
+  readonly open: readonly Canary[];
+  readonly closed: readonly Canary[];
+}
+
+/** Reads all secrets of a device whose data is open. `listed` are the paths of docs/secrets.md. @throws Error for an unknown one */
+export async function collectCanaries(drive: Drive, device: Device, listed: readonly string[]): Promise<Canaries> {
+  const read = async (path: string): Promise<string> => {
+    const script = `test ! -e ${path} || base64 -w0 ${path}`;
+    return Buffer.from(await device.sudo(['sh', '-c', script]), 'base64').toString('latin1');
+  };
+  const open: Canary[] = [];
+  for (const path of listed) {
+    const take = openSecrets[path];
+    if (take === undefined) throw new Error(`${path} is listed as a secret, and the raw search does not know it`);
+    const text = await read(path);
+    if (text !== '') open.push(...take(text).map((secret) => ({ name: path, secret })));
+  }
+  const closed: Canary[] = [];
+  for (const [path, take] of Object.entries(closedSecrets)) {
+    const found = take(await read(path));
+    if (found.length === 0) throw new Error(`${path} holds no secret`);
+    closed.push(...found.map((secret) => ({ name: path, secret })));
+  }
+  const bundle = await openBundle(drive.guest, drive.site.identity);
+  closed.push({ name: 'recovery key', secret: bundle.luksRecoveryKey });
+  closed.push({ name: 'web password', secret: bundle.applicationAdminPassword });
+  for (const secret of Object.values(bundle.sudoPasswords)) closed.push({ name: 'sudo password', secret });
+  return { open, closed };
+}
+
+/** Every spelling to look for: itself, in hexadecimal, and what base64 makes of it wherever it starts. */
+export function spellings(secret: string): Buffer[] {
+  const bytes = Buffer.from(secret, 'latin1');
+  const hex = bytes.toString('hex');
+  const base64 = [0, 1, 2].map((shift) => {
+    const text = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString('base64')
+      .replace(/=+$/, '');
+    // The first and last characters hold bits of what is beside it.
+    return text.slice(shift === 0 ? 0 : shift + 1, (shift + bytes.length) % 3 === 0 ? undefined : -1);
+  });
+  const urlSafe = base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'));
+  // grep looks within lines: of bytes with a line end among them, the longest piece.
+  const piece = bytes
+    .toString('latin1')
+    .split('\n')
+    .reduce((best, one) => (one.length > best.length ? one : best), '');
+  const texts = [...new Set([hex, hex.toUpperCase(), ...base64, ...urlSafe])];
+  return [Buffer.from(piece, 'latin1'), ...texts.map((text) => Buffer.from(text))];
+}
+
+/** Slots of the partitions that a secret was found in; 0 is outside all of them. */
+export async function placesOf(card: string, secret: string): Promise<number[]> {
+  const patterns = Buffer.concat(spellings(secret).flatMap((one) => [one, Buffer.from('\n')]));
+  const { stdout } = await hostRunner.run(['grep', '-aboF', '-f', '-', card], {
+    input: patterns,
+    okCodes: [0, 1],
+    env: { LC_ALL: 'C' },
+    timeout: 900,
+  });
+  const offsets = [...stdout.matchAll(/^(\d+):/gm)].map(([, offset]) => Number(offset));
+  const file = await open(card, 'r');
+  try {
+    const sector = Buffer.alloc(SECTOR);
+    await file.read(sector, 0, SECTOR, 0);
+    const mbr = parseMbr(sector, (await file.stat()).size);
+    if (!mbr.ok) throw new Error(mbr.error);
+    const { partitions } = mbr.disk;
+    const slotOf = (at: number): number =>
+      partitions.find(({ start, sectors }) => at >= start * SECTOR && at < (start + sectors) * SECTOR)?.slot ?? 0;
+    return [...new Set(offsets.map(slotOf))].sort();
+  } finally {
+    await file.close();
+  }
+}

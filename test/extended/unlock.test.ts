@@ -1,0 +1,285 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hostRunner } from '../../src/host/runner.ts';
+import type { Board } from '../../src/qemu/board.ts';
+import { openBundle } from '../../src/qemu/bundle.ts';
+import type { Device, DeviceStatus } from '../../src/qemu/device.ts';
+import type { UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
+import { type Drive, drive, failures, PATIENCE, restart } from '../boot/drive.ts';
+import { type TangServer, tangServer } from '../helpers/tang-server.ts';
+import { builtImage } from '../image/built-image.ts';
+import { scratch } from '../image/small-image.ts';
+
+// Each unlock method on its real counterpart, under virt: swtpm, tangd, a USB stick. First boot, restart, failure, the
+// recovery key, and enrolling again. The steps of a method build on each other, in one guest.
+
+let place: Awaited<ReturnType<typeof scratch>>;
+beforeAll(async () => {
+  place = await scratch();
+});
+afterAll(() => place[Symbol.asyncDispose]());
+
+/** One device of a method, and what a person does with it. */
+class Site {
+  board: Board = {};
+  card!: Drive;
+  device!: Device;
+
+  async boot(choice: UnlockChoice, hostname: string): Promise<void> {
+    const { image } = await builtImage();
+    this.card = await drive(image, choice, hostname, { board: this.board });
+    this.device = await this.card.login();
+  }
+
+  /** Waits for one state whatever comes before: a device that waits may go on by itself. */
+  async becomes(state: string, step = ''): Promise<DeviceStatus> {
+    const deadline = Date.now() + PATIENCE.ready * 1000;
+    let found = await this.device.status();
+    while ((found.state !== state || !found.step.startsWith(step)) && Date.now() < deadline) {
+      await sleep(3000);
+      found = await this.device.status();
+    }
+    expect(found).toMatchObject({ state });
+    return found;
+  }
+
+  async restart(): Promise<void> {
+    this.device = await restart(this.card, this.device);
+  }
+
+  async recoveryKey(): Promise<string> {
+    return (await openBundle(this.card.guest, this.card.site.identity)).luksRecoveryKey;
+  }
+
+  /** Gives a secret as a person does, and tells how that ended. */
+  async unlock(secret: string): Promise<{ code: number; said: string }> {
+    const { code, stdout, stderr } = await this.device.ssh.run(['amslpr-device', 'unlock'], {
+      input: `${secret}\n`,
+      okCodes: [0, 1],
+      timeout: 600,
+    });
+    return { code, said: `${stdout}${stderr}` };
+  }
+
+  async enrol(more = ''): Promise<void> {
+    const input = `${await this.recoveryKey()}\n${more}`;
+    const said = await this.device.sudo(['amslpr-device', 'unlock', 'enrol'], { input, timeout: 600 });
+    expect(said).toMatch(/is enrolled again/);
+    // The new key and the recovery key, and no other way in.
+    const dump = await this.device.sudo(['sh', '-c', 'cryptsetup luksDump /dev/disk/by-partuuid/*-04']);
+    expect(dump.match(/^ {2}\d+: luks2$/gm)).toHaveLength(2);
+  }
+
+  /** Data closed, nothing of the application up, SSH there, and the cause wherever people look. */
+  async closed(cause: RegExp, next: RegExp): Promise<void> {
+    const { message, hint } = await this.becomes('waiting', 'data-open');
+    expect(message).toMatch(cause);
+    expect(hint).toMatch(next);
+    const { code } = await this.device.ssh.run(['findmnt', '/data'], { okCodes: [0, 1] });
+    expect(code).toBe(1);
+    const { stdout } = await this.device.ssh.run(['systemctl', 'is-active', 'nginx', 'amslpr', 'ssh'], {
+      okCodes: [0, 3],
+    });
+    expect(stdout.split('\n')).toEqual(['inactive', 'inactive', 'active']);
+    expect((await this.card.guest.bootFile('/STATUS.TXT'))?.toString()).toMatch(cause);
+    expect((await readFile(this.card.guest.console, 'latin1')).replaceAll('\r\n', ' ')).toMatch(cause);
+  }
+
+  /** Data open and the application up. */
+  async ready(): Promise<void> {
+    await this.becomes('ready');
+    await this.device.ssh.run(['findmnt', '/data']);
+    await this.applicationIsUp();
+  }
+
+  async applicationIsUp(): Promise<void> {
+    const deadline = Date.now() + 300_000;
+    while (true) {
+      const { stdout } = await this.device.ssh.run(['systemctl', 'is-active', 'nginx', 'amslpr'], { okCodes: [0, 3] });
+      if (stdout === 'active\nactive') return;
+      if (Date.now() > deadline) expect(stdout).toBe('active\nactive');
+      await sleep(3000);
+    }
+  }
+
+  async openByRecovery(): Promise<void> {
+    const { code, said } = await this.unlock(await this.recoveryKey());
+    expect(said).toMatch(/ready/);
+    expect(code).toBe(0);
+    await this.ready();
+    expect((await this.device.ssh.run(['amslpr-device', 'status'])).stdout).toMatch(/unlock enrol/);
+  }
+
+  async stop(): Promise<void> {
+    await this.device?.ssh.close();
+    await this.card?.stop();
+  }
+}
+
+describe('the method usb-key', () => {
+  const site = new Site();
+  const usb: { stick?: string } = {};
+  site.board = { usb };
+  let stick: string;
+  afterAll(() => site.stop());
+
+  async function makeStick(name: string): Promise<string> {
+    const file = join(place.path, name);
+    await hostRunner.run(['mkfs.vfat', '-n', 'AMSLPRKEY', '-C', file, '16384']);
+    return file;
+  }
+
+  it('waits for a stick, and goes on by itself when one is put in', async () => {
+    stick = await makeStick('stick');
+    await site.boot({ unlock: 'usb-key' }, 'stick');
+    expect((await site.becomes('waiting', 'data')).message).toMatch(/No USB stick labelled AMSLPRKEY/);
+    await site.card.guest.plug(stick);
+    await site.ready();
+    // The drivers are there for as long as the key is read.
+    expect((await site.device.ssh.run(['cat', '/proc/modules'])).stdout).not.toMatch(/^(usb_storage|uas) /m);
+    expect(failures(await site.device.audit())).toEqual([]);
+  });
+
+  it('starts by itself with the stick', async () => {
+    usb.stick = stick;
+    await site.restart();
+    await site.ready();
+  });
+
+  it('stays closed without it', async () => {
+    delete usb.stick;
+    await site.restart();
+    await site.closed(/The USB stick with the key, labelled AMSLPRKEY, is not there/, /put it in.*recovery key/);
+  });
+
+  it('is opened by the recovery key, and takes a new stick', async () => {
+    await site.openByRecovery();
+    usb.stick = await makeStick('new-stick');
+    await site.card.guest.plug(usb.stick);
+    await site.enrol();
+    await site.restart();
+    await site.ready();
+  });
+});
+
+describe('the method tpm2', () => {
+  const site = new Site();
+  afterAll(() => site.stop());
+
+  it('starts by itself, at first and later', async () => {
+    site.board.tpm = join(place.path, 'tpm');
+    await site.boot({ unlock: 'tpm2' }, 'chip');
+    await site.ready();
+    expect(failures(await site.device.audit())).toEqual([]);
+    await site.restart();
+    await site.ready();
+  });
+
+  it('stays closed when the chip was cleared', async () => {
+    await site.device.sudo(['tpm2_clear', '-T', 'device:/dev/tpmrm0']);
+    await site.restart();
+    await site.closed(/does not know the key of this device: it was cleared/, /recovery key/);
+  });
+
+  it('is opened by the recovery key, and enrolled again', async () => {
+    await site.openByRecovery();
+    await site.enrol();
+    await site.restart();
+    await site.ready();
+  });
+
+  it('stays closed on a board without the chip', async () => {
+    delete site.board.tpm;
+    await site.restart();
+    await site.closed(/This board shows no TPM/, /TPM/);
+  });
+});
+
+describe('the method tpm2 with a PIN', () => {
+  const site = new Site();
+  const PIN = '736251';
+  afterAll(() => site.stop());
+
+  it('waits for a PIN at first', async () => {
+    site.board.tpm = join(place.path, 'tpm-pin');
+    await site.boot({ unlock: 'tpm2', pin: true }, 'pin');
+    expect((await site.becomes('waiting', 'data')).message).toMatch(/has no PIN yet/);
+    await site.device.ssh.run(['amslpr-device', 'set-passphrase'], { input: `${PIN}\n${PIN}\n`, timeout: 600 });
+    await site.ready();
+    expect(failures(await site.device.audit())).toEqual([]);
+  });
+
+  it('opens by the PIN and no other, without another restart', async () => {
+    await site.restart();
+    await site.closed(/closed until somebody gives its PIN/, /amslpr-device unlock/);
+    expect(await site.unlock('736252')).toMatchObject({
+      code: 1,
+      said: expect.stringMatching(/That PIN did not open/),
+    });
+    expect(await site.unlock(PIN)).toMatchObject({ code: 0 });
+    await site.ready();
+  });
+
+  it('stays closed on another board', async () => {
+    site.board.tpm = join(place.path, 'tpm-other');
+    await site.restart();
+    await site.becomes('waiting', 'data-open');
+    expect(await site.unlock(PIN)).toMatchObject({ code: 1 });
+    await site.closed(/it is the one of another board/, /recovery key/);
+  });
+
+  it('is opened by the recovery key, and enrolled with another PIN', async () => {
+    await site.openByRecovery();
+    await site.enrol('918273\n918273\n');
+    await site.restart();
+    await site.becomes('waiting', 'data-open');
+    expect(await site.unlock('918273')).toMatchObject({ code: 0 });
+    await site.ready();
+  });
+});
+
+describe('the method tang', () => {
+  const site = new Site();
+  let server: TangServer;
+  afterAll(async () => {
+    await site.stop();
+    await server?.[Symbol.asyncDispose]();
+  });
+
+  it('waits for its server at first, and goes on by itself', async () => {
+    server = await tangServer();
+    await server.stop();
+    const tang = { url: `http://10.0.2.2:${server.port}`, thumbprint: server.thumbprint };
+    await site.boot({ unlock: 'tang', tang }, 'tang');
+    expect((await site.becomes('waiting', 'data')).message).toMatch(/cannot be reached/);
+    await server.start();
+    await site.ready();
+    expect(failures(await site.device.audit())).toEqual([]);
+  });
+
+  it('opens without a restart when the server comes late', async () => {
+    await server.stop();
+    await site.restart();
+    const starts = site.card.guest.starts();
+    await site.closed(/The tang server at .* cannot be reached/, /tried again every 30 seconds/);
+    await server.start();
+    await site.ready();
+    expect(site.card.guest.starts()).toBe(starts);
+  });
+
+  it('stays closed when another server answers', async () => {
+    await server.start(true);
+    await site.restart();
+    await site.closed(/has no key with the thumbprint of the site file/, /recovery key/);
+  });
+
+  it('is opened by the recovery key, and enrolled again', async () => {
+    await site.openByRecovery();
+    await server.start();
+    await site.enrol();
+    await site.restart();
+    await site.ready();
+  });
+});
