@@ -48,8 +48,8 @@ class TangServer:
             with connection:
                 subprocess.run(
                     [TANGD, str(self.folder)],
-                    stdin=connection,
-                    stdout=connection,
+                    stdin=connection.fileno(),
+                    stdout=connection.fileno(),
                     stderr=subprocess.DEVNULL,
                     check=False,
                 )

@@ -6,7 +6,10 @@ import { startBackground } from '../host/background.ts';
 
 /** What is on the board beside the card, under `virt`. Looked at each time QEMU starts: callers may change it between. */
 export interface Board {
-  /** A folder with the state of a TPM 2.0, made when it is not there; another folder is another chip. */
+  /**
+   * A folder with the state of a TPM 2.0, made when it is not there; another folder is another chip. It answers on the
+   * serial port `tpm`: Debian's arm64 kernel has no driver for QEMU's own tpm-tis-device (CONFIG_TCG_TIS is off).
+   */
   tpm?: string;
   /** The board has USB ports, with this raw file as a stick in one of them, or none. */
   usb?: { stick?: string };
@@ -14,7 +17,7 @@ export interface Board {
 
 /** What QEMU is told of a board. */
 export interface BoardSockets {
-  /** The control socket of a running swtpm. */
+  /** The socket of a running swtpm. */
   readonly tpm?: string;
   readonly usb?: { readonly stick?: string };
 }
@@ -25,10 +28,10 @@ const BUS = 'usb.0';
 
 /** Arguments for `virt`. */
 export function boardArguments({ tpm, usb }: BoardSockets): string[] {
-  const chip = ['-chardev', `socket,id=tpm-control,path=${tpm}`, '-tpmdev', 'emulator,id=tpm,chardev=tpm-control'];
+  const chip = ['-chardev', `socket,id=tpm,path=${tpm}`, '-device', 'virtio-serial-pci'];
   const stick = usb?.stick;
   return [
-    ...(tpm === undefined ? [] : [...chip, '-device', 'tpm-tis-device,tpmdev=tpm']),
+    ...(tpm === undefined ? [] : [...chip, '-device', 'virtserialport,chardev=tpm,name=tpm']),
     ...(usb === undefined ? [] : ['-device', 'qemu-xhci,id=usb']),
     ...(stick === undefined ? [] : ['-blockdev', JSON.stringify(stickBlock(stick))]),
     ...(stick === undefined ? [] : ['-device', JSON.stringify(stickDevice)]),
@@ -51,13 +54,14 @@ export interface Tpm {
 }
 
 /**
- * A software TPM 2.0 that keeps its state in `state`. It ends with the QEMU that uses it; each start needs one more.
+ * A software TPM 2.0, just switched on, that keeps its state in `state`. Each start of a guest needs one.
  * @throws StepError when swtpm is missing or does not start
  */
 export async function startTpm(state: string, socket: string): Promise<Tpm> {
   await mkdir(state, { recursive: true, mode: 0o700 });
-  const where = ['--tpmstate', `dir=${state}`, '--ctrl', `type=unixio,path=${socket}`];
-  const swtpm = startBackground(['swtpm', 'socket', '--tpm2', ...where]);
+  const where = ['--tpmstate', `dir=${state}`, '--server', `type=unixio,path=${socket}`];
+  const control = ['--ctrl', `type=unixio,path=${socket}-control`, '--flags', 'not-need-init,startup-clear'];
+  const swtpm = startBackground(['swtpm', 'socket', '--tpm2', ...where, ...control]);
   let gone: string | undefined;
   void swtpm.ended.then(({ output }) => {
     gone = output.trim() || 'swtpm ended';

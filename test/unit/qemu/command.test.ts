@@ -37,7 +37,7 @@ describe('QEMU', () => {
     expect(bare).not.toMatch(/tpm|xhci|usb/);
     const empty = qemuArguments({ ...input, machine: 'virt', board: { tpm: '/s', usb: {} } }).join(' ');
     expect(empty).toMatch(
-      /socket,id=tpm-control,path=\/s -tpmdev emulator,id=tpm,chardev=tpm-control -device tpm-tis-device/,
+      /socket,id=tpm,path=\/s -device virtio-serial-pci -device virtserialport,chardev=tpm,name=tpm/,
     );
     expect(empty).toContain('qemu-xhci');
     expect(empty).not.toContain('usb-storage');
