@@ -7,6 +7,7 @@ unlock              give the passphrase or recovery key   (no sudo)
 set-passphrase      choose it, the first time             (no sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
+app list|update ARCHIVE|rollback  releases of the application (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 first-boot, provision, serve, console: what the units run
@@ -42,6 +43,10 @@ def main(arguments: list[str]) -> int:
         return prove(Context(), rest[0])
     if verb in ('backup', 'restore'):
         return backup(verb, rest)
+    if verb == 'app':
+        from amslpr_device.app import command
+
+        return command.main(rest)
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')
