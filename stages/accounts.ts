@@ -1,9 +1,13 @@
-import { built, file, run, runBook, scan, words } from '../src/core/shorthand.ts';
+import { built, directory, file, run, runBook, scan, text, words } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
 /** Programs that run as root for whoever starts them, and that nobody here needs to start that way. */
 const plain = { mode: '0755', owner: 'root:root' } as const;
+const closed = { mode: '0700', owner: 'root:root' } as const;
 const defused = {
+  // Only root looks at what runs by the clock, should somebody install cron.
+  '/etc/cron.d': closed,
+  '/etc/cron.daily': closed,
   '/usr/bin/chfn': plain,
   '/usr/bin/chsh': plain,
   '/usr/bin/gpasswd': plain,
@@ -19,6 +23,8 @@ const setuid = words(`
   /usr/bin/su /usr/bin/sudo /usr/bin/passwd /usr/bin/chage /usr/bin/expiry /usr/bin/ssh-agent
   /usr/sbin/unix_chkpwd /usr/lib/dbus-1.0/dbus-daemon-launch-helper
 `);
+
+const notice = { matches: /^Authorized users only\./m, lacks: /Debian|\\[a-zA-Z]/ } as const;
 
 export const accounts = defineStage({
   name: 'accounts',
@@ -47,10 +53,17 @@ export const accounts = defineStage({
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
       groups: [{ name: 'amslpr-admins', gid: 960 }],
       statOverrides: defused,
+      // Both tell name and version of the system, and neither has a drop-in folder that would take its place.
+      diversions: ['/etc/issue', '/etc/issue.net'],
       files: [
         overlay('/etc/sudoers.d/amslpr', { mode: '0440', data: { sudoMinutes } }),
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),
         overlay('/etc/security/pwquality.conf.d/50-amslpr.conf', { data: { minimumLength } }),
+        overlay('/etc/issue'),
+        overlay('/etc/issue.net'),
+        // Nobody is on these lists: root needs no permission.
+        text('/etc/cron.allow', '', '0640'),
+        text('/etc/at.allow', '', '0640'),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
         overlay('/usr/share/pam-configs/amslpr-faillock', { data: { faillock } }),
         overlay('/usr/share/pam-configs/amslpr-faillock-notify', { data: { faillock } }),
@@ -79,7 +92,15 @@ export const accounts = defineStage({
         umask: file('New files are not readable by everybody', '/etc/pam.d/common-session', {
           matches: /^session\s+optional\s+pam_umask\.so umask=0027 nousergroups$/m,
         }),
-        idle: file('Idle shells end', '/etc/profile.d/amslpr.sh', { matches: /^\s*readonly TMOUT$/m }),
+        idle: file('Idle shells end', '/etc/profile.d/amslpr.sh', {
+          matches: [new RegExp(`^\\s*typeset -xr TMOUT=${idleMinutes * 60}$`, 'm'), /^umask 027$/m],
+        }),
+        notice: file('The screen says who may log in, and not which system this is', '/etc/issue', { ...notice }),
+        'remote-notice': file('The network is told the same', '/etc/issue.net', { ...notice }),
+        'cron-allow': file('Only root may use cron', '/etc/cron.allow', { mode: '0640', owner: 'root:root' }),
+        'at-allow': file('Only root may use at', '/etc/at.allow', { mode: '0640', owner: 'root:root' }),
+        'cron-folders': directory('Only root looks at what runs by the clock', '/etc/cron.d', closed),
+        'cron-daily': directory('Only root looks at what runs every day', '/etc/cron.daily', closed),
         su: file('Only administrators can use su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),
         setuid: scan('Only expected programs run as somebody else', 'suid', { with: { allow: setuid } }),
         'root-locked': run('root cannot log in', 'passwd -S root', { matches: /^root L/ }),
