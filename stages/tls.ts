@@ -1,4 +1,4 @@
-import { absent, built, run, runBook, text } from '../src/core/shorthand.ts';
+import { absent, built, file, run, runBook, text, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
 const open = { when: 'data-open' } as const;
@@ -9,7 +9,7 @@ export const tls = defineStage({
   name: 'tls',
   title: 'Keep the TLS key on the device that made it',
   about:
-    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. A certificate of a public or company CA takes its place by the run-book.',
+    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. A timer makes a new certificate with the same key before the old one ends. A certificate of a public or company CA takes its place by the run-book.',
   guide: {
     12: built('/etc/amslpr/ssl/key.pem is made on the first boot, 600, on the encrypted data partition.'),
     17: runBook(
@@ -33,10 +33,15 @@ export const tls = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ days }) {
+  contribute({ days }, { overlay }) {
     return {
       packages: ['openssl'],
-      files: [text('/usr/share/amslpr/tls.json', `${JSON.stringify({ days })}\n`)],
+      files: [
+        text('/usr/share/amslpr/tls.json', `${JSON.stringify({ days })}\n`),
+        overlay('/etc/systemd/system/amslpr-tls.service'),
+        overlay('/etc/systemd/system/amslpr-tls.timer'),
+      ],
+      units: { 'amslpr-tls.timer': 'enabled' },
       dataBinds: [{ path: '/etc/amslpr/ssl', name: 'tls', mode: '0700', owner: 'root:root' }],
       checks: {
         'no-key': absent(
@@ -44,6 +49,20 @@ export const tls = defineStage({
           ['/etc/amslpr/ssl/**', '/etc/ssl/private/*', '/opt/**/*.pem', '/opt/**/*.key'],
           { guide: [12], why: 'A key in the image would be the same on every card that is written from it.' },
         ),
+        timer: unit('Somebody looks at the certificate every day', 'amslpr-tls.timer', 'enabled', { guide: [17] }),
+        renews: file(
+          'A certificate that is due is made anew, or raises an alert',
+          '/etc/systemd/system/amslpr-tls.service',
+          {
+            guide: [17],
+            matches: [/^ExecStart=\/usr\/sbin\/amslpr-device tls renew$/m, /^OnFailure=amslpr-alert@%n\.service$/m],
+          },
+        ),
+        'renewal-works': run('The certificate can be looked at now', 'systemctl start amslpr-tls.service', {
+          ...open,
+          guide: [17],
+          exit: 0,
+        }),
         folder: run('Only root enters the folder of the TLS key', 'stat --format=%a:%U:%G /etc/amslpr/ssl', {
           ...open,
           matches: /^700:root:root$/m,

@@ -8,6 +8,7 @@ set-passphrase      choose it, the first time             (no sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
+tls renew           a new certificate, when it is due  (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 first-boot, provision, serve, console: what the units run
@@ -47,6 +48,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device.app import command
 
         return command.main(rest)
+    if verb == 'tls' and rest == ['renew']:
+        from amslpr_device import certificate
+
+        return certificate.main(Context())
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')
