@@ -73,7 +73,9 @@ def is_foreign(ctx: Context, certificate: Path, public: bytes) -> bool:
     """Whether it belongs to our key, and somebody else signed it."""
     if tls.certified_key(ctx, certificate) != public:
         return False
-    names = ctx.run(['openssl', 'x509', '-in', str(certificate), '-noout', '-subject', '-issuer', '-nameopt', 'RFC2253'])
+    names = ctx.run(
+        ['openssl', 'x509', '-in', str(certificate), '-noout', '-subject', '-issuer', '-nameopt', 'RFC2253']
+    )
     subject, issuer = (re.search(rf'^{word}=\s*(.*)$', names.decode(), re.M) for word in ('subject', 'issuer'))
     return bool(subject and issuer and subject[1] != issuer[1])
 

@@ -89,11 +89,14 @@ def test_address_that_changed(web: Context, nginx: Nginx, monkeypatch: pytest.Mo
     tls.make(web)
     monkeypatch.setattr(tls, 'addresses', lambda ctx: ['192.0.2.8'])
     certificate.renew(web, nginx)
-    assert b'192.0.2.8' in subprocess.run(
-        ['openssl', 'x509', '-in', web.at(tls.FOLDER) / 'cert.pem', '-noout', '-ext', 'subjectAltName'],
-        capture_output=True,
-        check=True,
-    ).stdout
+    assert (
+        b'192.0.2.8'
+        in subprocess.run(
+            ['openssl', 'x509', '-in', web.at(tls.FOLDER) / 'cert.pem', '-noout', '-ext', 'subjectAltName'],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
 
 
 def signed_elsewhere(ctx: Context, days: int) -> None:
