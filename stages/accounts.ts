@@ -1,9 +1,14 @@
-import { built, file, run, runBook, scan, words } from '../src/core/shorthand.ts';
+import { built, runBook, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
+import { accountsChecks } from './accounts/checks.ts';
 
 /** Programs that run as root for whoever starts them, and that nobody here needs to start that way. */
 const plain = { mode: '0755', owner: 'root:root' } as const;
+const closed = { mode: '0700', owner: 'root:root' } as const;
 const defused = {
+  // Only root looks at what runs by the clock, should somebody install cron.
+  '/etc/cron.d': closed,
+  '/etc/cron.daily': closed,
   '/usr/bin/chfn': plain,
   '/usr/bin/chsh': plain,
   '/usr/bin/gpasswd': plain,
@@ -14,11 +19,6 @@ const defused = {
   // Only administrators can change to another account.
   '/usr/bin/su': { mode: '04750', owner: 'root:amslpr-admins' },
 } as const;
-
-const setuid = words(`
-  /usr/bin/su /usr/bin/sudo /usr/bin/passwd /usr/bin/chage /usr/bin/expiry /usr/bin/ssh-agent
-  /usr/sbin/unix_chkpwd /usr/lib/dbus-1.0/dbus-daemon-launch-helper
-`);
 
 export const accounts = defineStage({
   name: 'accounts',
@@ -47,44 +47,23 @@ export const accounts = defineStage({
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
       groups: [{ name: 'amslpr-admins', gid: 960 }],
       statOverrides: defused,
+      // Both tell name and version of the system, and neither has a drop-in folder that would take its place.
+      diversions: ['/etc/issue', '/etc/issue.net'],
       files: [
         overlay('/etc/sudoers.d/amslpr', { mode: '0440', data: { sudoMinutes } }),
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),
         overlay('/etc/security/pwquality.conf.d/50-amslpr.conf', { data: { minimumLength } }),
+        overlay('/etc/issue'),
+        overlay('/etc/issue.net'),
+        // Nobody is on these lists: root needs no permission.
+        text('/etc/cron.allow', '', '0640'),
+        text('/etc/at.allow', '', '0640'),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
         overlay('/usr/share/pam-configs/amslpr-faillock', { data: { faillock } }),
         overlay('/usr/share/pam-configs/amslpr-faillock-notify', { data: { faillock } }),
         overlay('/usr/share/pam-configs/amslpr-umask'),
       ],
-      checks: {
-        sudo: file('sudo wants a password and a terminal of its own', '/etc/sudoers.d/amslpr', {
-          mode: '0440',
-          owner: 'root:root',
-          matches: [/^Defaults use_pty$/m, /^Defaults timestamp_timeout=\d+$/m],
-          lacks: /NOPASSWD/,
-          why: 'Commands are logged to the journal, which is encrypted; a log file of sudo would lie on the open root.',
-        }),
-        'no-nopasswd': file('No rule lets sudo through without a password', '/etc/sudoers.d/*', { lacks: /NOPASSWD/ }),
-        quality: file('Passwords must be strong', '/etc/security/pwquality.conf.d/50-amslpr.conf', {
-          guide: [15],
-          matches: [new RegExp(`^minlen = ${minimumLength}$`, 'm'), /^enforce_for_root$/m],
-        }),
-        faillock: file('Wrong passwords lock an account for a while', '/etc/pam.d/common-auth', {
-          guide: [15],
-          matches: [
-            /^auth\s+requisite\s+pam_faillock\.so preauth/m,
-            /^auth\s+\[default=die\]\s+pam_faillock\.so authfail/m,
-          ],
-        }),
-        umask: file('New files are not readable by everybody', '/etc/pam.d/common-session', {
-          matches: /^session\s+optional\s+pam_umask\.so umask=0027 nousergroups$/m,
-        }),
-        idle: file('Idle shells end', '/etc/profile.d/amslpr.sh', { matches: /^\s*readonly TMOUT$/m }),
-        su: file('Only administrators can use su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),
-        setuid: scan('Only expected programs run as somebody else', 'suid', { with: { allow: setuid } }),
-        'root-locked': run('root cannot log in', 'passwd -S root', { matches: /^root L/ }),
-        sudoers: run('The sudo rules are valid', 'visudo -c', { matches: /parsed OK/ }),
-      },
+      checks: accountsChecks({ minimumLength, idleMinutes }),
     };
   },
 });

@@ -31,7 +31,10 @@ export const application = defineStage({
     37: built(
       'The Fernet key is made on the device, 600, on the encrypted partition. The application does not use it for camera passwords: LUKS is what protects them.',
     ),
-    59: runBook('application-update', 'Each release has a folder of its own, and `current` says which one runs.'),
+    59: runBook(
+      'application-update',
+      'One command installs a release, tries it, and goes back by itself, database too, when it does not work; another goes back later.',
+    ),
   },
   needs: ['folders'],
 
@@ -71,12 +74,13 @@ export const application = defineStage({
         overlay('/usr/lib/amslpr/gunicorn.conf.py'),
         overlay('/usr/lib/amslpr/try_login.py'),
         overlay('/usr/lib/tmpfiles.d/amslpr.conf'),
+        overlay('/etc/systemd/system/amslpr-app-recover.service'),
         overlay('/etc/systemd/system/amslpr.service', { data: { devices: gpio || serial, camera, gpio, serial } }),
         ...(gpio ? [overlay('/etc/udev/rules.d/90-amslpr-gpio.rules')] : []),
         // Debian has no pytesseract, and AMSLPR makes no database without it.
         ...(source ? [folder('/usr/lib/amslpr/shims'), overlay('/usr/lib/amslpr/shims/pytesseract.py')] : []),
       ],
-      units: { 'amslpr.service': 'enabled' },
+      units: { 'amslpr.service': 'enabled', 'amslpr-app-recover.service': 'enabled' },
       checks: applicationChecks(release, { locked: !camera && !gpio && !serial }),
     };
   },

@@ -69,8 +69,10 @@ export const nginx = defineStage({
       packages: ['nginx', 'curl'],
       files: [
         overlay('/etc/nginx/conf.d/amslpr.conf', { data: { requestsPerMinute, loginsPerMinute } }),
-        overlay('/etc/nginx/snippets/amslpr-tls.conf', { data: { staplingResolver: options.staplingResolver ?? '' } }),
-        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { hsts, csp: contentPolicy(scripts) } }),
+        overlay('/etc/nginx/snippets/amslpr-tls.conf', {
+          data: { hsts, staplingResolver: options.staplingResolver ?? '' },
+        }),
+        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { csp: contentPolicy(scripts) } }),
         overlay('/etc/nginx/snippets/amslpr-proxy.conf'),
         overlay('/etc/nginx/sites-available/amslpr-closed'),
         overlay(site, { data: { burst, loginBurst, maxBodyMb } }),

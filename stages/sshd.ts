@@ -35,7 +35,6 @@ export const sshd = defineStage({
       packages: ['openssh-server'],
       files: [
         overlay(policy, { mode: '0600', data: { port, maxAuthTries, seconds: idleMinutes * 60 } }),
-        overlay('/etc/ssh/banner'),
         overlay('/etc/systemd/system/ssh.service.d/10-amslpr.conf'),
         folder('/etc/ssh/authorized_keys.d'),
         symlink('/etc/systemd/system-generators/systemd-ssh-generator', '/dev/null'), // more sockets, in virtual machines
@@ -58,6 +57,7 @@ export const sshd = defineStage({
             /^PasswordAuthentication no$/m,
             /^X11Forwarding no$/m,
             /^MaxAuthTries [1-4]$/m,
+            /^Banner \/etc\/issue\.net$/m,
           ],
           why: 'The same lines at the end of sshd_config have no effect: its first line includes the drop-ins.',
         }),

@@ -8,6 +8,8 @@ set-passphrase      choose passphrase or PIN, the first time (no sudo)
 unlock enrol        enrol the site's unlock method again  (sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
+app list|update ARCHIVE|rollback  releases of the application (sudo)
+tls renew           a new certificate, when it is due  (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 rescue end          leave rescue: a normal start          (sudo)
@@ -48,6 +50,14 @@ def main(arguments: list[str]) -> int:
         return prove(Context(), rest[0])
     if verb in ('backup', 'restore'):
         return backup(verb, rest)
+    if verb == 'app':
+        from amslpr_device.app import command
+
+        return command.main(rest)
+    if verb == 'tls' and rest == ['renew']:
+        from amslpr_device import certificate
+
+        return certificate.main(Context())
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')

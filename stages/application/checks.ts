@@ -47,6 +47,24 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
       { guide: [15, 37], why: 'AMSLPR publishes an admin/admin account and a key with its code.' },
     ),
     enabled: unit('The application starts with the data partition', 'amslpr.service', 'enabled'),
+    recovers: unit(
+      'An update that the power cut short is undone at the start',
+      'amslpr-app-recover.service',
+      'enabled',
+      {
+        guide: [59],
+      },
+    ),
+    'recovers-first': file(
+      'What is undone is undone before the application starts',
+      '/etc/systemd/system/amslpr-app-recover.service',
+      { guide: [59], matches: [/^Before=amslpr\.service$/m, /^ExecStart=\/usr\/sbin\/amslpr-device app recover$/m] },
+    ),
+    releases: run('The releases on the device can be listed', '/usr/sbin/amslpr-device app list', {
+      ...open,
+      guide: [59],
+      matches: /^[0-9a-f]{16} {2}runs {2}/m,
+    }),
     unit: file('The unit is not root and cannot gain rights', '/etc/systemd/system/amslpr.service', {
       matches: [/^User=amslpr$/m, /^NoNewPrivileges=yes$/m, /^ProtectSystem=strict$/m, /^CapabilityBoundingSet=$/m],
     }),

@@ -48,10 +48,35 @@ export function nginxChecks(options: Options): Readonly<Record<string, Check>> {
       why: 'With a certificate that names no OCSP responder nginx would only warn at every start.',
     }),
     policy: file('Every header is sent on errors too', headers, {
-      guide: [20, 21, 22, 23, 24, 45],
-      matches: /^add_header Strict-Transport-Security "max-age=\d+; includeSubDomains/m,
+      guide: [20, 21, 22, 24],
+      matches: [
+        /^add_header Content-Security-Policy "default-src 'self';/m,
+        /^add_header X-Content-Type-Options "nosniff" always;$/m,
+        /^add_header X-Frame-Options "SAMEORIGIN" always;$/m,
+        /^add_header X-XSS-Protection "0" always;$/m,
+      ],
       lacks: /^add_header (?!.* always;$)/m,
     }),
+    hsts: file('Browsers are told to come by TLS only, on errors too', tls, {
+      guide: [23, 45],
+      matches: /^add_header Strict-Transport-Security "max-age=\d+; includeSubDomains(; preload)?" always;$/m,
+    }),
+    'key-exchange': file('A hybrid post-quantum key exchange comes first', tls, {
+      guide: [18],
+      matches: /^ssl_ecdh_curve X25519MLKEM768:/m,
+    }),
+    'closed-by-default': file(
+      'The site for unknown host names is the default one',
+      '/etc/nginx/sites-available/amslpr-closed',
+      {
+        guide: [40],
+        matches: [
+          /^\s*listen 80 default_server;$/m,
+          /^\s*listen \[::\]:443 ssl default_server;$/m,
+          /^\s*return 444;$/m,
+        ],
+      },
+    ),
     'closed-site': link(
       'Unknown host names get no answer',
       '/etc/nginx/sites-enabled/default',
@@ -107,6 +132,21 @@ export function nginxChecks(options: Options): Readonly<Record<string, Check>> {
       `${curl} https://127.0.0.1/unavailable.html`,
       { ...open, guide: [20, 21, 22, 23, 24, 45], matches: [/^HTTP\/\S+ 404/, ...sent], lacks: twice },
     ),
+    'headers-on-redirect': run(
+      'The way to HTTPS has the headers too, but the one for HTTPS',
+      `${curl} http://127.0.0.1/`,
+      {
+        ...open,
+        guide: [20, 21, 22, 24],
+        matches: [/^HTTP\/1\.1 301/, ...sent.filter((one) => !one.source.includes('strict'))],
+        lacks: [twice, /^strict-transport-security:/im],
+      },
+    ),
+    'headers-on-refusal': run(
+      'Each security header is sent with a refusal of too much data',
+      `${curl} --http1.1 --request POST --header Content-Length:999999999 https://127.0.0.1/`,
+      { ...open, guide: [20, 21, 22, 23, 24, 45], matches: [/^HTTP\/\S+ 413/, ...sent], lacks: twice },
+    ),
     ...limitChecks(options),
     'no-version': run('nginx does not tell its version', `${curl} https://127.0.0.1/no-such-page`, {
       ...open,
@@ -127,12 +167,23 @@ function limitChecks({ requestsPerMinute, burst, loginBurst }: Options): Readonl
     `${ask} --interface 127.0.0.8 --request POST https://127.0.0.1/login?[1-${loginBurst + 30}]`,
     { ...open, guide: [25], matches: [/^400;/, /429;/] },
   );
+  const told = run(
+    'Who is told to wait gets each security header too',
+    `${curl} --interface 127.0.0.10 --request POST https://127.0.0.1/login?[1-${loginBurst + 30}]`,
+    {
+      ...open,
+      guide: [20, 21, 22, 23, 24, 25, 45],
+      matches: sent.map(
+        ({ source }) => new RegExp(`^HTTP/\\S+ 429[^\\n]*\\n(?:\\S[^\\n]*\\n)*${source.slice(1)}`, 'im'),
+      ),
+    },
+  );
   // An emulated board cannot ask more often than this, so there is nothing to see.
-  if (requestsPerMinute > 300) return { 'limit-logins': logins };
+  if (requestsPerMinute > 300) return { 'limit-logins': logins, 'limit-headers': told };
   const requests = run(
     'Who asks too often is told to wait',
     `${ask} --interface 127.0.0.9 https://127.0.0.1/health?[1-${burst + requestsPerMinute + 50}]`,
     { ...open, guide: [25], matches: [/^200;/, /429;/] },
   );
-  return { 'limit-requests': requests, 'limit-logins': logins };
+  return { 'limit-requests': requests, 'limit-logins': logins, 'limit-headers': told };
 }

@@ -137,6 +137,34 @@ const cases: readonly Case[] = [
     fails: ['base-system/no-compiler'],
   },
   {
+    what: 'a notice that names the system',
+    break: (card) => card.write('/etc/issue', 'Debian GNU/Linux 13 \\n \\l\n'),
+    fails: ['accounts/notice'],
+  },
+  {
+    what: 'shells that stay open',
+    break: (card) => card.write('/etc/profile.d/amslpr.sh', 'umask 027\n'),
+    fails: ['accounts/idle'],
+  },
+  {
+    what: 'a folder of cron that others read',
+    break: (card) => card.root('sif /etc/cron.d mode 040755'),
+    fails: ['accounts/cron-folders'],
+  },
+  {
+    what: 'packets that are forwarded',
+    break: (card) => {
+      const settings = text(card, '/etc/sysctl.d/60-amslpr.conf');
+      return card.write('/etc/sysctl.d/60-amslpr.conf', settings.replace('all.forwarding = 0', 'all.forwarding = 1'));
+    },
+    fails: ['kernel/settings'],
+  },
+  {
+    what: 'core dumps that are kept',
+    break: (card) => card.write('/etc/systemd/coredump.conf.d/60-amslpr.conf', '[Coredump]\nStorage=external\n'),
+    fails: ['kernel/no-core-storage'],
+  },
+  {
     what: 'the wrong root partition in fstab',
     break: (card) =>
       card.write('/etc/fstab', text(card, '/etc/fstab').replace(/PARTUUID=[0-9a-f]{8}-02/, 'PARTUUID=deadbeef-02')),

@@ -182,7 +182,7 @@ describe('nginx', () => {
     expect(textOf(nginx, contribution, site)).toContain('client_max_body_size 2m');
   });
 
-  it('adds headers in one place only, since one in a location would drop the others', () => {
+  it('adds headers at the level of servers only, since one in a location would drop the others', () => {
     const contribution = contribute(nginx);
     const holders = paths(contribution).filter(
       (path) =>
@@ -190,11 +190,22 @@ describe('nginx', () => {
         !path.includes('enabled') &&
         /^\s*add_header/m.test(textOf(nginx, contribution, path)),
     );
-    expect(holders).toEqual(['/etc/nginx/snippets/amslpr-headers.conf']);
+    expect(holders.sort()).toEqual(['/etc/nginx/snippets/amslpr-headers.conf', '/etc/nginx/snippets/amslpr-tls.conf']);
+    for (const path of ['/etc/nginx/sites-available/amslpr', '/etc/nginx/sites-available/amslpr-closed']) {
+      const servers = textOf(nginx, contribution, path)
+        .split(/^server \{$/m)
+        .slice(1);
+      expect(servers).toHaveLength(2);
+      for (const server of servers) {
+        expect(server).toMatch(/^ {4}include snippets\/amslpr-headers\.conf;$/m);
+        expect(/^ {4}include snippets\/amslpr-tls\.conf;$/m.test(server)).toBe(server.includes(' ssl'));
+      }
+    }
   });
 
   it('hides each header that it adds when the application sends it', () => {
-    const text = textOf(nginx, contribute(nginx), '/etc/nginx/snippets/amslpr-headers.conf');
+    const files = ['headers', 'tls'].map((name) => `/etc/nginx/snippets/amslpr-${name}.conf` as const);
+    const text = files.map((path) => textOf(nginx, contribute(nginx), path)).join('\n');
     const names = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]).sort();
     const added = names(/^add_header (\S+) /gm);
     expect(names(/^proxy_hide_header (\S+);/gm)).toEqual([...added, 'X-Powered-By'].sort());
@@ -207,7 +218,7 @@ describe('nginx', () => {
     expect(tlsText({})).not.toContain('stapling');
     expect(tlsText({ staplingResolver: '192.0.2.53' })).toContain('resolver 192.0.2.53 valid');
     const headers = (options: Record<string, unknown>) =>
-      textOf(nginx, contribute(nginx, options), '/etc/nginx/snippets/amslpr-headers.conf');
+      textOf(nginx, contribute(nginx, options), '/etc/nginx/snippets/amslpr-tls.conf');
     expect(headers({})).toContain('"max-age=31536000; includeSubDomains"');
     expect(headers({ hstsPreload: true })).toContain('"max-age=63072000; includeSubDomains; preload"');
   });

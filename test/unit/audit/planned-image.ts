@@ -10,6 +10,8 @@ import { alter, capability, edit, elf, type Model, md5, modelOf, put } from './m
 const PACKAGED: readonly TreeNode[] = [
   link('/bin', 'usr/bin'),
   folder('/tmp', { mode: 0o1777 }),
+  folder('/etc/cron.d'),
+  folder('/etc/cron.daily'),
   file('/usr/bin/sudo', elf(183), { mode: 0o4755 }),
   file('/usr/bin/su', elf(183), { mode: 0o4755 }),
   file('/etc/ssh/sshd_config', '# Comment\n\nInclude /etc/ssh/sshd_config.d/*.conf\n'),

@@ -1,6 +1,5 @@
 umask 027
-if [ -z "${TMOUT-}" ]; then
-  TMOUT=900
-  readonly TMOUT
-  export TMOUT
+# In the one way that scanners read. Only bash ends when it is idle; dash knows neither this command nor the variable.
+if [ -n "${BASH_VERSION-}" ] && [ -z "${TMOUT-}" ]; then
+  typeset -xr TMOUT=900
 fi
