@@ -61,10 +61,13 @@ export interface Plan {
   readonly digest: string;
 }
 
-/** Where the root file system starts. `raspios` has its seam here and comes with an issue of its own. */
+/**
+ * Where the root file system starts. `image` is an absolute path or an http(s) URL; `sha256` that of the file as it is,
+ * which a URL always has. `mirror` is where Debian's packages are taken from.
+ */
 export type BaseSpec =
   | { readonly kind: 'debian'; readonly mirror?: string }
-  | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string };
+  | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string; readonly mirror?: string };
 
 /**
  * Stands for the MBR disk signature (eight hex digits, lower case) in the text of planned files such as /etc/fstab, where

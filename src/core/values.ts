@@ -28,6 +28,10 @@ export const FORMS = {
   ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
   /** Stem of file names on the host. */
   imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
+  /** An image file on the host or at a URL: opened there, and in no file of the image. */
+  baseImage: ['^[^\\s"\'\\\\\\x00-\\x1f]+\\.img(\\.xz|\\.zst)?$', 'raspios-trixie-arm64-lite.img.xz'],
+  /** Of a file, in hex. */
+  sha256: ['^[0-9a-f]{64}$', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   /** Base of a package archive, in apt's sources. */
   archiveUrl: ['^(https?|file)://[A-Za-z0-9._~:/\\[\\]-]+$', 'https://mirror.example/debian'],
 } as const satisfies Readonly<Record<string, readonly [pattern: string, example: string]>>;
