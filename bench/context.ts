@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../src/config/load.ts';
 import { silent } from '../src/core/log.ts';
 import type { Plan } from '../src/core/plan.ts';
-import { openContext } from '../src/engine/build.ts';
+import { openContext } from '../src/engine/open-context.ts';
 import type { BuildContext } from '../src/engine/context.ts';
 import { parseLock } from '../src/engine/lock.ts';
 import { newFolder, removeTree } from '../src/host/folders.ts';

@@ -1,6 +1,8 @@
+import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Config } from '../core/config.ts';
 import { type Problem, UserError } from '../core/errors.ts';
+import type { BaseSpec } from '../core/plan.ts';
 import type { AnyStage } from '../core/stage.ts';
 import { optionsSchema } from './schema.ts';
 import { mostSimilar } from './similar.ts';

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Log } from '../../src/core/log.ts';
 import { findMirrors } from '../../src/engine/archive.ts';
-import { openContext } from '../../src/engine/build.ts';
+import { openContext } from '../../src/engine/open-context.ts';
 import { inImage, inToolbox, type BuildContext } from '../../src/engine/context.ts';
 import { formatLock, type Lock, parseLock } from '../../src/engine/lock.ts';
 import { makeLock } from '../../src/engine/resolve.ts';
@@ -120,6 +120,8 @@ async function shape(context: BuildContext, tree: Layer, folder: string, { debs,
   await inToolbox(context, 'mkdir -p /tmp/image/var/standin; cp /tmp/debs/*.deb /tmp/image/var/standin/', stack, { mounts });
   await inImage(context, ['sh', '-c', 'INITRD=No dpkg -i /var/standin/*.deb'], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/shape.sh', stack, { mounts });
+  const accounts = await readFile(join(import.meta.dirname, 'accounts.sh'), 'utf8');
+  await inImage(context, ['sh', '-euxc', accounts], stack);
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/finish.sh', stack, { mounts });
 }

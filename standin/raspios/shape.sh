@@ -12,19 +12,6 @@ done
 ln -sfn firmware/overlays boot/overlays
 echo armhf > var/lib/dpkg/arch.new
 { echo arm64; cat var/lib/dpkg/arch.new; } > var/lib/dpkg/arch; rm var/lib/dpkg/arch.new
-for group in gpio i2c spi; do groupadd --root /tmp/image --system "$group"; done
-useradd --root /tmp/image --create-home --shell /bin/bash --uid 1000 --user-group --groups adm,sudo,audio,video,plugdev,users,input,render,netdev,gpio,i2c,spi pi
-usermod --root /tmp/image --lock pi
-mkdir -p home/pi/standin
-cd home/pi/standin
-truncate -s 8M sparse; printf start | dd of=sparse conv=notrunc status=none; printf end | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
-echo linked > one; ln one two; ln -s ../none dangling; mkfifo pipe
-echo acl > acl; setfacl -m u:33:rw,g:4:r acl; mkdir shared; setfacl -d -m u:33:rwx shared
-cp /tmp/image/usr/bin/true capable; setcap cap_net_bind_service+ep capable
-echo attribute > attribute; setfattr -n user.note -v 'a note' attribute 2>/dev/null || true
-touch -d '2001-02-03 04:05:06.123456789 UTC' old
-chmod 2751 shared; chown -R 1000:1000 .
-setcap cap_net_bind_service+ep capable
 cd /tmp/image
 systemctl --root=/tmp/image --quiet enable sshswitch.service rpi-resize.service userconfig.service rpi-eeprom-update.service
 systemctl --root=/tmp/image --quiet disable ssh.service getty@tty1.service || true

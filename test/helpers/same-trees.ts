@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import { silent } from '../../src/core/log.ts';
-import { openContext } from '../../src/engine/build.ts';
+import { openContext } from '../../src/engine/open-context.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
 import { parseLock } from '../../src/engine/lock.ts';
 import { bootstrap } from '../../src/engine/steps/packages.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silent } from '../../src/core/log.ts';
-import { openContext } from '../../src/engine/build.ts';
+import { openContext } from '../../src/engine/open-context.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
 import { buildLayers } from '../../src/engine/layers.ts';
 import { openLock } from '../../src/engine/lock-file.ts';
