@@ -1,3 +1,4 @@
+import type { AbsPath } from '../src/core/contribution.ts';
 import { built, file, run, runBook, scan, words } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
@@ -41,12 +42,13 @@ export const accounts = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay }) {
+  contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay, target }) {
     const faillock = `deny=${maxFailures} unlock_time=${lockMinutes * 60} fail_interval=${lockMinutes * 60}`;
     return {
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
       groups: [{ name: 'amslpr-admins', gid: 960 }],
       statOverrides: defused,
+      ...(target.base === 'raspios' ? { allowed: { setuid: setuid as AbsPath[] } } : {}),
       files: [
         overlay('/etc/sudoers.d/amslpr', { mode: '0440', data: { sudoMinutes } }),
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),

@@ -14,6 +14,7 @@ import { kernel } from './kernel.ts';
 import { mounts } from './mounts.ts';
 import { network } from './network.ts';
 import { nginx } from './nginx.ts';
+import { raspberryPiOs } from './raspberry-pi-os.ts';
 import { services } from './services.ts';
 import { sshd } from './sshd.ts';
 import { tls } from './tls.ts';
@@ -45,4 +46,5 @@ export const stages: readonly AnyStage[] = [
   // What the card and the first boot bring
   firstBoot,
   bootFiles,
+  raspberryPiOs,
 ];

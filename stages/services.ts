@@ -51,10 +51,11 @@ export const services = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ allow, consoleLogin, watchdog }, { overlay }) {
+  contribute({ allow, consoleLogin, watchdog }, { overlay, target }) {
     const off = [...masked, ...(consoleLogin ? [] : logins)];
     return {
       purge: unwanted,
+      ...(target.base === 'raspios' ? { allowed: { units: [...allowed, ...allow] } } : {}),
       files: [
         overlay('/etc/systemd/system/emergency.service.d/10-amslpr.conf'),
         overlay('/etc/systemd/system/rescue.service.d/10-amslpr.conf'),

@@ -2,6 +2,7 @@ import type { PlannedCheck } from './check.ts';
 import type {
   AbsPath,
   Account,
+  Allowed,
   DataBind,
   FirstBootStep,
   Group,
@@ -56,6 +57,8 @@ export interface Plan {
   readonly plainSecrets: readonly PlainSecret[];
   /** What the device does once, in order; for information: the steps' code is among `files`. */
   readonly firstBoot: readonly FirstBootStep[];
+  /** Absent with the base `debian`, where nothing is but what the plan asks for. */
+  readonly allowed?: Required<Allowed>;
   readonly checks: readonly PlannedCheck[];
   /** SHA-256 in hex over the canonical JSON of all above (files by their SHA-256). */
   readonly digest: string;

@@ -22,8 +22,6 @@ import { writeImage } from './steps/image.ts';
 export interface BuildOptions extends LockOptions {
   /** Folder that the image and its companions appear in, when they are complete. */
   readonly out: string;
-  /** Folder of the project. */
-  readonly project: string;
   /** Compress with xz too, check what is cached by its content, and make the image in any case. */
   readonly release?: boolean;
   /** Emulate every program of the image. */

@@ -41,7 +41,8 @@ export function openBase(place: BasePlace, spec: BaseSpec, base: Pick<LockedBase
   });
 }
 
-async function unpackBase(place: BasePlace, spec: BaseSpec, sha256: string, upper: string): Promise<void> {
+/** Fills `upper`. The toolbox must be there. */
+export async function unpackBase(place: BasePlace, spec: BaseSpec, sha256: string, upper: string): Promise<void> {
   if (spec.kind !== 'raspios') throw new TypeError('a base image without the base raspios');
   const { cache, namespace, log, signal } = place;
   const file = await openImageFile(cache, spec, log, signal);
