@@ -1,6 +1,6 @@
 import { type TSchema, Type } from 'typebox';
 import type { AnyStage } from '../core/stage.ts';
-import { textOf } from '../core/values.ts';
+import { BASE_IMAGE, textOf } from '../core/values.ts';
 
 const BASE = Type.Object(
   {
@@ -9,7 +9,9 @@ const BASE = Type.Object(
       description: "Bootstrapped from Debian's arm64 packages, or an image file of Raspberry Pi OS.",
     }),
     image: Type.Optional(
-      textOf('baseImage', {
+      Type.String({
+        pattern: BASE_IMAGE,
+        examples: ['2026-06-18-raspios-trixie-arm64-lite.img.xz'],
         description:
           'With `raspios`: the image of Raspberry Pi OS Lite (trixie, 64 bits): a path, from the folder of this file on, or a URL; .img, .img.xz or .img.zst.',
       }),

@@ -28,8 +28,6 @@ export const FORMS = {
   ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
   /** Stem of file names on the host. */
   imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
-  /** An image file on the host or at a URL: opened there, and in no file of the image. */
-  baseImage: ['^[^\\s"\'\\\\\\x00-\\x1f]+\\.img(\\.xz|\\.zst)?$', 'raspios-trixie-arm64-lite.img.xz'],
   /** Of a file, in hex. */
   sha256: ['^[0-9a-f]{64}$', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   /** Base of a package archive, in apt's sources. */
@@ -38,6 +36,9 @@ export const FORMS = {
 
 /** A path on the host that builds. It is opened there and goes into no file of the image. */
 export const HOST_PATH = '^/[^\\0\\n\\r]+$';
+
+/** An image file on the host, or its URL: opened there, and in no file of the image. */
+export const BASE_IMAGE = '^[^\\0\\n\\r]+\\.img(\\.xz|\\.zst)?$';
 
 export type Form = keyof typeof FORMS;
 
