@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { keyOf } from '../host/inputs.ts';
 import { type LayerPlace, layerFolder, openLayer } from '../host/layer.ts';
 import type { Mount } from '../host/namespace.ts';
@@ -58,7 +58,7 @@ export function openDispatch(input: DispatchInput): Dispatch {
     return architecture === 'arm64' && sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version);
   });
   const inputs = {
-    ...(input.base === undefined ? {} : { base: input.base.root, brought: sha256(brought.join('\n')) }),
+    ...(input.base === undefined ? {} : { base: basename(dirname(input.base.root)), brought: sha256(brought.join('\n')) }),
     toolbox: input.toolbox.id,
     native: Object.fromEntries(SOURCES.map((name) => [name, sha256(readFileSync(join(native, name)))])),
     packages: Object.fromEntries(same.map((one) => [one.name, `${one.version} ${one.sha256}`])),

@@ -118,7 +118,10 @@ async function shape(context: BuildContext, tree: Layer, folder: string, { debs,
     { kind: 'bind', source: import.meta.dirname, target: '/tmp/scripts' },
   ];
   await inToolbox(context, 'mkdir -p /tmp/image/var/standin; cp /tmp/debs/*.deb /tmp/image/var/standin/', stack, { mounts });
-  await inImage(context, ['sh', '-c', 'INITRD=No dpkg -i /var/standin/*.deb'], stack);
+  // The hooks are new, and Debian's kernel was installed before them. It belongs to linux-image-rpi-v8 from now on.
+  const install =
+    'export INITRD=No; dpkg --purge linux-image-arm64; dpkg -i --force-confnew /var/standin/*.deb; for image in /boot/vmlinuz-*; do /etc/kernel/postinst.d/z50-raspi-firmware "${image#/boot/vmlinuz-}" "$image"; done';
+  await inImage(context, ['sh', '-euc', install], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/shape.sh', stack, { mounts });
   const accounts = await readFile(join(import.meta.dirname, 'accounts.sh'), 'utf8');
   await inImage(context, ['sh', '-euxc', accounts], stack);

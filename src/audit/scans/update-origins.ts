@@ -31,7 +31,7 @@ export const updateOrigins: Scan = (tree, parameters) => {
     if (type !== 'file' || !SETTINGS.test(path)) continue;
     const text = (tree.text(path) ?? '').replace(/^\s*\/\/.*$/gm, '');
     if (/^#clear Unattended-Upgrade::Origins-Pattern;/m.test(text)) patterns.clear();
-    for (const [, block = ''] of text.matchAll(/Unattended-Upgrade::Origins-Pattern\s*\{([^}]*)\}/g)) {
+    for (const [, block = ''] of text.matchAll(/Unattended-Upgrade::Origins-Pattern\s*\{(.*?)^\s*\};/gms)) {
       for (const [, pattern = ''] of block.matchAll(/"([^"]+)"/g)) patterns.add(pattern);
     }
   }

@@ -40,7 +40,7 @@ Dir::Etc::sourcelist "/tmp/build/archive.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
-DPkg::Options { "--force-confnew"; "--force-confmiss"; "--force-unsafe-io"; };
+DPkg::Options { "--force-confask"; "--force-confnew"; "--force-confmiss"; "--force-unsafe-io"; };
 DPkg::Use-Pty "false";
 `;
 
@@ -76,6 +76,7 @@ rm -f etc/xdg/autostart/piwiz.desktop etc/systemd/system/getty@tty1.service.d/au
 rm -f etc/machine-id.* root/.*_history root/.wget-hsts root/.lesshst root/.viminfo
 rm -rf root/.ssh var/lib/systemd/credential.secret var/lib/NetworkManager/* var/lib/dhcpcd var/lib/bluetooth
 find root home etc -xdev '(' -name authorized_keys -o -name authorized_keys2 ')' -delete
+find etc -xdev '(' -name '*.dpkg-old' -o -name '*.dpkg-dist' -o -name '*.ucf-old' -o -name '*.ucf-dist' ')' -delete
 dangling=$(find etc/systemd/system -xtype l -path '*.wants/*' -o -xtype l -path '*.requires/*')
 for link in $dangling; do
   target=$(readlink "$link")
