@@ -50,7 +50,9 @@ function baseOf({ kind, mirror, image, sha256 }: BaseOptions, file: string, at: 
   if (kind === 'debian') {
     for (const [name, value] of Object.entries({ image, sha256 })) {
       if (value === undefined) continue;
-      problems.push(at(`/base/${name}`, `base.${name} is for the base raspios only`, 'Set base.kind to raspios, or remove it.'));
+      problems.push(
+        at(`/base/${name}`, `base.${name} is for the base raspios only`, 'Set base.kind to raspios, or remove it.'),
+      );
     }
     if (problems.length > 0) throw new UserError(problems.sort(byPlace));
     return { kind, ...common };

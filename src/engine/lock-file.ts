@@ -59,7 +59,15 @@ async function lockOnBase(plan: Plan, asked: Lock, options: LockOptions, log: Lo
   const { keyring, signal, project } = options;
   const sha256 = await identifyImage(cache, plan.base);
   const mirrors = () => findMirrors(plan.base.mirror);
-  const place = { cache, namespace, log, image: plan.name, lock: asked, mirrors, ...(signal === undefined ? {} : { signal }) };
+  const place = {
+    cache,
+    namespace,
+    log,
+    image: plan.name,
+    lock: asked,
+    mirrors,
+    ...(signal === undefined ? {} : { signal }),
+  };
   const toolbox = await openToolbox('build', place);
   const layer = await openBase({ ...place, toolbox }, plan.base, { sha256 });
   const input = { ...place, toolbox, project, ...(keyring === undefined ? {} : { keyring }) };

@@ -197,7 +197,10 @@ export const requestedPackages = ({ packages, base }: Pick<Plan, 'packages' | 'b
   [...new Set([...(base.kind === 'debian' ? BASE_PACKAGES : ON_RASPIOS), ...packages])].sort();
 
 /** Packages that the plan asks for and the lock was not made for, and the reverse. */
-export function lockDifference(lock: Lock, plan: Pick<Plan, 'packages' | 'base'>): { missing: string[]; extra: string[] } {
+export function lockDifference(
+  lock: Lock,
+  plan: Pick<Plan, 'packages' | 'base'>,
+): { missing: string[]; extra: string[] } {
   const wanted = requestedPackages(plan);
   return {
     missing: wanted.filter((name) => !lock.image.requested.includes(name)),

@@ -38,7 +38,11 @@ export async function openContext(
   const { project, signal, held, release = false } = options;
   const mirrors = async (): Promise<Mirrors> => ({ ...lock.base?.archives, ...(await findMirrors(plan.base.mirror)) });
   const local = Object.entries(await mirrors()).filter(([, url]) => isLocal(url));
-  if (local.some(([name]) => plan.base.kind === 'debian' ? name === 'debian' : plan.base.mirror !== undefined || name !== 'debian')) {
+  if (
+    local.some(([name]) =>
+      plan.base.kind === 'debian' ? name === 'debian' : plan.base.mirror !== undefined || name !== 'debian',
+    )
+  ) {
     log({
       kind: 'warning',
       text: 'The image will look for updates where this build took its packages from, which only this host can reach.',
@@ -57,7 +61,8 @@ export async function openContext(
   const packages = lock.image.packages
     .filter((one) => one.architecture !== 'all')
     .map((one) => ({ ...one, file: packageFile(cache, one) }));
-  const base = lock.base === undefined ? undefined : { root: baseFolder(cache, lock.base), installed: lock.base.installed };
+  const base =
+    lock.base === undefined ? undefined : { root: baseFolder(cache, lock.base), installed: lock.base.installed };
   const arm64 = openArm64(how, { ...input, toolbox, packages, project, ...(base === undefined ? {} : { base }) });
   let prepared: Promise<void> | undefined;
   const prepare = async (): Promise<void> => {

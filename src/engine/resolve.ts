@@ -166,7 +166,8 @@ function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPack
 export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log): Promise<Lock> {
   const mirrors = await findMirrors(options.mirror);
   const wishes: Wish[] = [];
-  if (options.packages !== undefined) wishes.push({ label: 'image', architecture: 'arm64', packages: options.packages });
+  if (options.packages !== undefined)
+    wishes.push({ label: 'image', architecture: 'arm64', packages: options.packages });
   for (const architecture of HOST_ARCHITECTURES) {
     for (const label of ['build', 'boot'] as const)
       wishes.push({ label, architecture, packages: options.toolboxes[label] });

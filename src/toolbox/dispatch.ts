@@ -58,7 +58,9 @@ export function openDispatch(input: DispatchInput): Dispatch {
     return architecture === 'arm64' && sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version);
   });
   const inputs = {
-    ...(input.base === undefined ? {} : { base: basename(dirname(input.base.root)), brought: sha256(brought.join('\n')) }),
+    ...(input.base === undefined
+      ? {}
+      : { base: basename(dirname(input.base.root)), brought: sha256(brought.join('\n')) }),
     toolbox: input.toolbox.id,
     native: Object.fromEntries(SOURCES.map((name) => [name, sha256(readFileSync(join(native, name)))])),
     packages: Object.fromEntries(same.map((one) => [one.name, `${one.version} ${one.sha256}`])),

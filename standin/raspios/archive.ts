@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { type BuildContext, inToolbox } from '../../src/engine/context.ts';
+import type { BuildContext } from '../../src/engine/context.ts';
 import { packageFile } from '../../src/engine/download.ts';
 import type { Layer } from '../../src/host/layer.ts';
 import { hostRunner } from '../../src/host/runner.ts';
@@ -95,20 +96,14 @@ async function buildPackages(context: BuildContext, { source, debs, noVirtio }: 
   const firmware = context.lock.image.packages.find(({ name }) => name === 'raspi-firmware');
   if (kernel === undefined || firmware === undefined) throw new Error('the lock of the stand-in has no kernel');
   const script = await readFile(join(import.meta.dirname, 'packages.sh'), 'utf8');
-  const out = await context.toolbox.run(
-    ['sh', '-eu', '-c', script, 'sh', kernel.name, noVirtio ? 'no-virtio' : 'virtio'],
-    {
-      mounts: [
-        { kind: 'bind', source, target: '/tmp/source' },
-        { kind: 'bind', source: join(import.meta.dirname, 'firmware'), target: '/tmp/firmware' },
-        { kind: 'bind', source: packageFile(context.cache, kernel), target: '/tmp/kernel.deb' },
-        { kind: 'bind', source: packageFile(context.cache, firmware), target: '/tmp/firmware.deb' },
-      ],
-      stdoutTo: (await import('node:fs')).createWriteStream(join(debs, '..', 'debs.tar')),
-      onOutput: () => undefined,
-    },
-  );
-  void out;
+  await context.toolbox.run(['sh', '-eu', '-c', script, 'sh', kernel.name, noVirtio ? 'no-virtio' : 'virtio'], {
+    mounts: [
+      { kind: 'bind', source, target: '/tmp/source' },
+      { kind: 'bind', source: join(import.meta.dirname, 'firmware'), target: '/tmp/firmware' },
+      { kind: 'bind', source: packageFile(context.cache, kernel), target: '/tmp/kernel.deb' },
+      { kind: 'bind', source: packageFile(context.cache, firmware), target: '/tmp/firmware.deb' },
+    ],
+    stdoutTo: createWriteStream(join(debs, '..', 'debs.tar')),
+  });
   await hostRunner.run(['tar', '-xf', join(debs, '..', 'debs.tar'), '-C', debs]);
 }
-void inToolbox;

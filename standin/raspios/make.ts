@@ -1,21 +1,21 @@
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Log } from '../../src/core/log.ts';
 import { findMirrors } from '../../src/engine/archive.ts';
-import { openContext } from '../../src/engine/open-context.ts';
-import { inImage, inToolbox, type BuildContext } from '../../src/engine/context.ts';
+import { type BuildContext, inImage, inToolbox } from '../../src/engine/context.ts';
 import { formatLock, type Lock, parseLock } from '../../src/engine/lock.ts';
+import { openContext } from '../../src/engine/open-context.ts';
 import { makeLock } from '../../src/engine/resolve.ts';
 import { bootstrap } from '../../src/engine/steps/packages.ts';
 import { openCache } from '../../src/host/cache.ts';
 import { newFolder, removeTree } from '../../src/host/folders.ts';
 import { type Layer, openLayer } from '../../src/host/layer.ts';
 import { type Mount, openNamespace } from '../../src/host/namespace.ts';
-import { makePlan } from '../../src/plan/plan.ts';
 import { sha256 } from '../../src/plan/digest.ts';
+import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
 import { makeArchive } from './archive.ts';
 import { debianPackages } from './contents.ts';
@@ -44,7 +44,7 @@ export async function makeStandIn(out: string, options: StandInOptions, log: Log
   await mkdir(out, { recursive: true });
   const plan = { ...makePlan(loadConfig(join(project, 'config/amslpr.yaml'), stages), stages, project), purge: [] };
   const lock = await standInLock(join(out, 'stand-in.lock.yaml'), log);
-  const context = await openContext(plan, lock, { out, project, lockFile: '', held: new Map() }, log);
+  const context = await openContext(plan, lock, { project, held: new Map() }, log);
   const tree = await openLayer(
     { ...context, image: 'stand-in' },
     {
@@ -96,6 +96,8 @@ interface Shape {
   readonly archive: string;
 }
 
+const script = (name: string): Promise<string> => readFile(join(import.meta.dirname, name), 'utf8');
+
 /** Turns a Debian tree into what pi-gen leaves: its packages, its settings, and what waits for the first boot. */
 async function shape(context: BuildContext, tree: Layer, folder: string, { debs, work, archive }: Shape) {
   const stack = { lower: [tree.fs], upper: folder };
@@ -117,30 +119,30 @@ async function shape(context: BuildContext, tree: Layer, folder: string, { debs,
     { kind: 'bind', source: debs, target: '/tmp/debs' },
     { kind: 'bind', source: import.meta.dirname, target: '/tmp/scripts' },
   ];
-  await inToolbox(context, 'mkdir -p /tmp/image/var/standin; cp /tmp/debs/*.deb /tmp/image/var/standin/', stack, { mounts });
-  // The hooks are new, and Debian's kernel was installed before them. It belongs to linux-image-rpi-v8 from now on.
-  const install =
-    'export INITRD=No; dpkg --purge linux-image-arm64; dpkg -i --force-confnew /var/standin/*.deb; for image in /boot/vmlinuz-*; do /etc/kernel/postinst.d/z50-raspi-firmware "${image#/boot/vmlinuz-}" "$image"; done';
-  await inImage(context, ['sh', '-euc', install], stack);
+  await inToolbox(context, 'mkdir -p /tmp/image/var/standin; cp /tmp/debs/*.deb /tmp/image/var/standin/', stack, {
+    mounts,
+  });
+  await inImage(context, ['sh', '-euxc', await script('install.sh')], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/shape.sh', stack, { mounts });
-  const accounts = await readFile(join(import.meta.dirname, 'accounts.sh'), 'utf8');
-  await inImage(context, ['sh', '-euxc', accounts], stack);
+  await inImage(context, ['sh', '-euxc', await script('accounts.sh')], stack);
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/finish.sh', stack, { mounts });
 }
 
 /** The image file, with the sizes and features that pi-gen's tools give it. */
 async function writeStandIn(context: BuildContext, tree: Layer, folder: string, out: string): Promise<void> {
-  const mounts: Mount[] = [
-    { kind: 'bind', source: import.meta.dirname, target: '/tmp/scripts' },
-    { kind: 'bind', source: out, target: '/tmp/out', write: true },
-  ];
   const stack = { lower: [tree.fs], upper: folder };
   const result = await newFolder(context.cache, 'stand-in-file');
   try {
-    const target: Mount = { kind: 'bind', source: join(result, 'fs'), target: '/tmp/out', write: true };
-    await inToolbox(context, 'sh -eux /tmp/scripts/image.sh', stack, { mounts: [...mounts.slice(0, 1), target] });
-    await rename(join(result, 'fs/raspios.img'), join(out, 'raspios.img'));
+    const mounts: Mount[] = [
+      { kind: 'bind', source: import.meta.dirname, target: '/tmp/scripts' },
+      { kind: 'bind', source: join(result, 'fs'), target: '/tmp/out', write: true },
+    ];
+    await inToolbox(context, 'sh -eux /tmp/scripts/image.sh', stack, { mounts });
+    const image = join(out, 'raspios.img');
+    await rename(join(result, 'fs/raspios.img'), image);
+    const { uid, gid } = await stat(out);
+    await chown(image, uid, gid);
   } finally {
     await removeTree(context.cache, context.namespace, result);
   }
@@ -150,7 +152,8 @@ const isMain = process.argv[1] !== undefined && import.meta.filename === process
 if (isMain) {
   const [out = 'work/raspios', ...flags] = process.argv.slice(2);
   const print: Log = (entry) => {
-    if (entry.kind === 'notice' || entry.kind === 'warning' || entry.kind === 'output') process.stderr.write(`${entry.text}\n`);
+    if (entry.kind === 'notice' || entry.kind === 'warning' || entry.kind === 'output')
+      process.stderr.write(`${entry.text}\n`);
   };
   const { image } = await makeStandIn(join(process.cwd(), out), { noVirtio: flags.includes('--no-virtio') }, print);
   process.stdout.write(`${image}\n`);

@@ -1,11 +1,11 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { Plan } from '../../src/core/plan.ts';
-import { build, type BuildResult } from '../../src/engine/build.ts';
+import { type BuildResult, build } from '../../src/engine/build.ts';
 import { sha256 } from '../../src/plan/digest.ts';
 import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
@@ -25,7 +25,9 @@ function recipe(options: StandInOptions): string {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-  return sha256(`${JSON.stringify(options)}\n${files.map((file) => `${file} ${sha256(readFileSync(file))}\n`).join('')}`);
+  return sha256(
+    `${JSON.stringify(options)}\n${files.map((file) => `${file} ${sha256(readFileSync(file))}\n`).join('')}`,
+  );
 }
 
 /** The stand-in, made now or by an earlier run, in work/test-raspios. */
@@ -34,7 +36,10 @@ export async function standIn(name: string, options: StandInOptions = {}): Promi
   const known = join(out, 'recipe');
   const digest = recipe(options);
   const made = { image: join(out, 'raspios.img'), archive: join(out, 'archive') };
-  const whole = await stat(made.image).then(({ size }) => size > 0, () => false);
+  const whole = await stat(made.image).then(
+    ({ size }) => size > 0,
+    () => false,
+  );
   if (whole && (await readFile(known, 'utf8').catch(() => '')) === digest) return made;
   const result = await makeStandIn(out, options, print);
   await writeFile(known, digest);

@@ -17,7 +17,9 @@ beforeAll(async () => {
 describe('the untouched image', () => {
   it('fails the audit with a reason for each thing that waits for its first boot or is dangerous', async () => {
     const report = await auditImage(made.image, made.plan.checks, silent);
-    const failed = new Map(report.results.filter(({ outcome }) => outcome === 'fail').map((one) => [one.id, one.evidence]));
+    const failed = new Map(
+      report.results.filter(({ outcome }) => outcome === 'fail').map((one) => [one.id, one.evidence]),
+    );
     const expected: Record<string, RegExp> = {
       'raspberry-pi-os/wizard': /enabled/,
       'raspberry-pi-os/wizard-package': /userconf-pi/,
@@ -72,7 +74,10 @@ describe('the image that is built on it', () => {
     );
     for (const archive of tree.archives) {
       expect(archive.error).toBeUndefined();
-      expect(archive.files.some(({ path }) => path.endsWith('etc/modprobe.d/amslpr.conf')), archive.path).toBe(true);
+      expect(
+        archive.files.some(({ path }) => path.endsWith('etc/modprobe.d/amslpr.conf')),
+        archive.path,
+      ).toBe(true);
     }
   });
 
@@ -94,7 +99,8 @@ describe('the image that is built on it', () => {
   });
 
   it('was built without telling the device where on this host the base lies', async () => {
-    const text = tree.text('/usr/share/amslpr/image.json') ?? (await readFile(join(made.archive, '..', 'recipe'), 'utf8'));
+    const text =
+      tree.text('/usr/share/amslpr/image.json') ?? (await readFile(join(made.archive, '..', 'recipe'), 'utf8'));
     expect(text).not.toContain(made.image);
   });
 });

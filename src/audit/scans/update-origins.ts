@@ -37,6 +37,8 @@ export const updateOrigins: Scan = (tree, parameters) => {
   }
   const foreign = [...patterns].filter((pattern) => !/\borigin=Debian\b/.test(pattern));
   const problems = archives.length > 0 && foreign.length === 0 ? archives.map((one) => `no pattern covers ${one}`) : [];
-  if (![...patterns].some((pattern) => /Debian-Security/.test(pattern))) problems.push('no pattern covers Debian security');
-  return { looked: `${count(archives.length, 'archive')} beside Debian's, ${count(patterns.size, 'pattern')}`, problems };
+  return {
+    looked: `${count(archives.length, 'archive')} beside Debian's, ${count(patterns.size, 'pattern')}`,
+    problems,
+  };
 };

@@ -139,11 +139,14 @@ async function fetchRest(url: string, file: string, log: Log, signal: AbortSigna
     }
     if (!response.ok || response.body === null) {
       const text = `the server answers ${response.status} ${response.statusText}`.trim();
-      throw response.status >= 400 && response.status < 500 && response.status !== 429 ? new FatalAnswer(text) : new Error(text);
+      throw response.status >= 400 && response.status < 500 && response.status !== 429
+        ? new FatalAnswer(text)
+        : new Error(text);
     }
     const range = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
     const start = response.status === 206 && Number(range) === from ? from : 0;
-    if (response.status === 206 && Number(range) !== from) throw new Error('the server sends another part than the one asked for');
+    if (response.status === 206 && Number(range) !== from)
+      throw new Error('the server sends another part than the one asked for');
     const length = Number(response.headers.get('content-length') ?? Number.NaN);
     const total = Number.isFinite(length) ? start + length : undefined;
     let size = start;
@@ -155,7 +158,13 @@ async function fetchRest(url: string, file: string, log: Log, signal: AbortSigna
         timer = setTimeout(() => silence.abort(), SILENCE_MS);
         if (Date.now() - told > TELL_EVERY_MS) {
           told = Date.now();
-          log({ kind: 'progress', step: 'download', done: size, ...(total === undefined ? {} : { total }), unit: 'bytes' });
+          log({
+            kind: 'progress',
+            step: 'download',
+            done: size,
+            ...(total === undefined ? {} : { total }),
+            unit: 'bytes',
+          });
         }
         next(size > MAX_BYTES ? new FatalAnswer(`the server sends more than ${MAX_BYTES} bytes`) : null, chunk);
       },
@@ -164,7 +173,8 @@ async function fetchRest(url: string, file: string, log: Log, signal: AbortSigna
     await pipeline(Readable.fromWeb(response.body as ReadableStream<Uint8Array>), count, target, { signal: ended });
     if (total !== undefined && size < total) throw new Error('the server broke off');
   } catch (error) {
-    if (silence.signal.aborted && signal?.aborted !== true) throw new Error(`the server was silent for ${SILENCE_MS / 1000} s`);
+    if (silence.signal.aborted && signal?.aborted !== true)
+      throw new Error(`the server was silent for ${SILENCE_MS / 1000} s`);
     throw error;
   } finally {
     clearTimeout(timer);
@@ -177,7 +187,8 @@ async function hashLocal(cache: Cache, path: string): Promise<string> {
     const reason = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code})`;
     throw new UserError({ message: `The base image ${path} ${reason}`, hint: 'Correct base.image.' }, { cause });
   });
-  if (!found.isFile()) throw new UserError({ message: `The base image ${path} is no file`, hint: 'Correct base.image.' });
+  if (!found.isFile())
+    throw new UserError({ message: `The base image ${path} is no file`, hint: 'Correct base.image.' });
   const look = [found.size, found.mtimeNs, found.ctimeNs, found.ino, found.dev].join(' ');
   const record = join(basesFolder(cache), `${sha256Of(path).slice(0, 32)}.known`);
   const [before, digest] = (await readFile(record, 'utf8').catch(() => '')).split('\n');

@@ -67,7 +67,12 @@ const otherImage = (image: string): UserError =>
   });
 
 /** @throws UserError when the file is no whole xz or zstd file */
-async function decompress({ toolbox, signal }: BasePlace, file: string, shown: string, folder: string): Promise<string> {
+async function decompress(
+  { toolbox, signal }: BasePlace,
+  file: string,
+  shown: string,
+  folder: string,
+): Promise<string> {
   const script = `case $(head -c 4 /tmp/base | od -An -tx1 | tr -d ' ') in
 28b52ffd) zstd --quiet --decompress --sparse /tmp/base -o /tmp/out/base.img ;;
 *) xz --decompress --threads=0 --stdout /tmp/base > /tmp/out/base.img ;;

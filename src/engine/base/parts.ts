@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { isFat, parseMbr, type Partition, SECTOR, TYPE } from '../../audit/mbr.ts';
+import { isFat, type Partition, parseMbr, SECTOR, TYPE } from '../../audit/mbr.ts';
 import { UserError } from '../../core/errors.ts';
 import type { BasePlace } from './layer.ts';
 
@@ -74,7 +74,8 @@ export async function refuseOtherSystems(
   });
   const field = (name: string): string => new RegExp(`^${name}="?([^"\\n]*)`, 'm').exec(stdout)?.[1] ?? '';
   const [codename, name] = [field('VERSION_CODENAME'), field('PRETTY_NAME')];
-  if (codename === '' && name === '') throw wrong(shown, 'its root file system cannot be read, or holds no /usr/lib/os-release');
+  if (codename === '' && name === '')
+    throw wrong(shown, 'its root file system cannot be read, or holds no /usr/lib/os-release');
   if (codename !== 'trixie') throw wrong(shown, `it holds ${name || codename}, and only trixie can be built on`);
   const architecture = /^Architecture: (\S+)/m.exec(stdout)?.[1] ?? '';
   if (architecture !== 'arm64') {

@@ -131,15 +131,23 @@ async function ask(input: ResolveInput, facts: Facts, folder: string, plan: Plan
   const { namespace, log, signal } = input;
   const sources = imageSources(facts.sources, await input.mirrors());
   if (sources.length === 0) throw new StepError('The base image names no package archive');
-  const mirrors: Mirrors = { ...(await input.mirrors()), ...Object.fromEntries(sources.map((one) => [one.archive, one.url])) };
-  const keyring = input.keyring === undefined ? undefined : `/tmp/keyring.${input.keyring.endsWith('.asc') ? 'asc' : 'gpg'}`;
+  const mirrors: Mirrors = {
+    ...(await input.mirrors()),
+    ...Object.fromEntries(sources.map((one) => [one.archive, one.url])),
+  };
+  const keyring =
+    input.keyring === undefined ? undefined : `/tmp/keyring.${input.keyring.endsWith('.asc') ? 'asc' : 'gpg'}`;
   const installed = installedIn(facts.status);
-  const foreign = installed.filter((line) => !/ (arm64|all)$/.test(line)).map((line) => line.replace(/^(\S+) \S+ (\S+)$/, '$1:$2'));
+  const foreign = installed
+    .filter((line) => !/ (arm64|all)$/.test(line))
+    .map((line) => line.replace(/^(\S+) \S+ (\S+)$/, '$1:$2'));
   const names = new Set(installed.map((line) => line.split(' ')[0] ?? ''));
   const unwanted = [...plan.purge.filter((name) => names.has(name)), ...foreign];
   const again = facts.changed.filter((name) => !unwanted.includes(name));
   const wish = [...requestedPackages(plan), ...unwanted.map((name) => `${name}-`)];
-  const local = Object.values(mirrors).flatMap((url) => (/^(file|copy):/.test(url) ? [url.replace(/^\w+:(\/\/)?/, '')] : []));
+  const local = Object.values(mirrors).flatMap((url) =>
+    /^(file|copy):/.test(url) ? [url.replace(/^\w+:(\/\/)?/, '')] : [],
+  );
   const mounts: Mount[] = [
     { kind: 'bind', source: folder, target: '/tmp/facts' },
     ...(keyring === undefined || input.keyring === undefined
@@ -174,7 +182,9 @@ async function ask(input: ResolveInput, facts: Facts, folder: string, plan: Plan
   }
   const { indexes, origins } = readIndexes(stdout, sources);
   const archives = Object.fromEntries(
-    sources.filter(({ archive }) => archive !== 'debian' && archive !== 'security').map(({ archive, url }) => [archive, url]),
+    sources
+      .filter(({ archive }) => archive !== 'debian' && archive !== 'security')
+      .map(({ archive, url }) => [archive, url]),
   );
   return {
     packages: [...packages.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
@@ -213,7 +223,12 @@ function readIndexes(output: string, sources: readonly ImageSource[]): { indexes
     indexes.push({ archive: source.archive, suite: codename, date: new Date(date).toISOString(), sha256 });
     const fields = Object.entries({ origin, label, codename }).filter(([, value]) => value !== '');
     // A comma would end the value; unattended-upgrades knows no way to write one.
-    origins.add(fields.filter(([, value]) => !/[,"]/.test(value)).map(([name, value]) => `${name}=${value}`).join(','));
+    origins.add(
+      fields
+        .filter(([, value]) => !/[,"]/.test(value))
+        .map(([name, value]) => `${name}=${value}`)
+        .join(','),
+    );
   }
   return { indexes, origins: [...origins].sort() };
 }

@@ -34,7 +34,8 @@ function deb822(text: string): Stanza[] {
         fields.set(name, start[2] ?? '');
       } else if (/^[ \t]/.test(line) && name !== '') fields.set(name, `${fields.get(name)}\n${line}`);
     }
-    if (!wordsOf(fields.get('types')).includes('deb') || /^(no|false|0)$/i.test(fields.get('enabled') ?? 'yes')) return [];
+    if (!wordsOf(fields.get('types')).includes('deb') || /^(no|false|0)$/i.test(fields.get('enabled') ?? 'yes'))
+      return [];
     return [
       {
         uris: wordsOf(fields.get('uris')),
@@ -62,7 +63,8 @@ const plainUrl = (url: string): string => url.replace(/^(file|copy):\/\/\//, '$1
 /** Debian's own archive, on whatever mirror: the key tells, or else what it is called. */
 const isDebian = ({ signedBy, suites }: Stanza, uri: string): boolean =>
   /debian-archive/.test(signedBy) ||
-  (!/raspberrypi|raspbian/.test(`${signedBy} ${uri}`) && suites.some((suite) => /^trixie-(updates|security)$/.test(suite)));
+  (!/raspberrypi|raspbian/.test(`${signedBy} ${uri}`) &&
+    suites.some((suite) => /^trixie-(updates|security)$/.test(suite)));
 
 /** A deb822 file with Debian's archives taken from `mirrors`. */
 export function withMirrors(text: string, mirrors: Mirrors): string {
@@ -107,7 +109,11 @@ export function imageSources(files: ReadonlyMap<string, string>, mirrors: Mirror
 }
 
 function nameFor(file: string, names: ReadonlyMap<string, string>): string {
-  const stem = basename(file).replace(/\.(sources|list)$/, '').toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^[^a-z]+/, '');
+  const stem = basename(file)
+    .replace(/\.(sources|list)$/, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^[^a-z]+/, '');
   const taken = new Set<string>(['debian', 'security', ...names.values()]);
   for (let count = 1; ; count += 1) {
     const name = `${stem === '' ? 'archive' : stem}${count === 1 ? '' : `-${count}`}`;

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PlannedFile } from '../../core/plan.ts';
+import { COMPONENTS, type Mirrors, SUITES } from '../archive.ts';
 import { withMirrors } from '../base/sources.ts';
 import type { BuildContext } from '../context.ts';
-import { COMPONENTS, type Mirrors, SUITES } from '../archive.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
@@ -44,9 +44,15 @@ export async function sourceFiles(context: BuildContext, roots: readonly string[
   const files: PlannedFile[] = [{ ...common, path: ORIGINS, bytes: Buffer.from(text) }];
   if (plan.base.mirror === undefined) return files;
   const folder = 'etc/apt/sources.list.d';
-  const names = new Set(roots
+  const names = new Set(
+    roots
       .filter((root) => existsSync(join(root, folder)))
-      .flatMap((root) => readdirSync(join(root, folder), { withFileTypes: true }).filter((one) => one.isFile()).map(({ name }) => name)));
+      .flatMap((root) =>
+        readdirSync(join(root, folder), { withFileTypes: true })
+          .filter((one) => one.isFile())
+          .map(({ name }) => name),
+      ),
+  );
   for (const name of [...names].filter((one) => one.endsWith('.sources'))) {
     const root = roots.find((one) => existsSync(join(one, folder, name)));
     const old = readFileSync(join(root ?? '', folder, name), 'utf8');

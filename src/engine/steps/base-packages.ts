@@ -14,7 +14,8 @@ export function wantedOnBase({ image }: Pick<Lock, 'image'>, base: LockedBase): 
   const renewed = new Set(image.packages.map(({ name }) => name));
   const kept = base.installed.flatMap((line) => {
     const [name = '', version = '', architecture = ''] = line.split(' ');
-    const gone = removed.has(name) || removed.has(`${name}:${architecture}`) || !['arm64', 'all'].includes(architecture);
+    const gone =
+      removed.has(name) || removed.has(`${name}:${architecture}`) || !['arm64', 'all'].includes(architecture);
     return gone || renewed.has(name) ? [] : [{ name, version }];
   });
   return [...kept, ...image.packages.map(({ name, version }) => ({ name, version }))];

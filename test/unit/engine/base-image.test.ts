@@ -34,13 +34,17 @@ beforeEach(async () => {
 });
 
 const get = () => openImageFile(cache, { kind: 'raspios', image: url, sha256: digest }, silent);
-const startOf = (request: IncomingMessage): number => Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+const startOf = (request: IncomingMessage): number =>
+  Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
 
 /** Sends `bytes` of what was asked for and breaks off. */
 function breakOff(request: IncomingMessage, response: ServerResponse, bytes: number): void {
   const start = startOf(request);
   const rest = content.subarray(start);
-  const headers = { 'content-length': rest.length, 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` };
+  const headers = {
+    'content-length': rest.length,
+    'content-range': `bytes ${start}-${content.length - 1}/${content.length}`,
+  };
   response.writeHead(start > 0 ? 206 : 200, headers);
   response.write(rest.subarray(0, bytes), () => {
     if (rest.length <= bytes) response.end();
@@ -98,7 +102,9 @@ describe('a base image at a URL', () => {
 
   it('is refused when its content is another one, and nothing of it is kept', async () => {
     answer = (_request, response) => response.end(Buffer.from('something else'));
-    await expect(get()).rejects.toThrow(new RegExp(`other content, with SHA-256 ${sha256('something else')} and 14 bytes`));
+    await expect(get()).rejects.toThrow(
+      new RegExp(`other content, with SHA-256 ${sha256('something else')} and 14 bytes`),
+    );
     answer = (_request, response) => response.end(content);
     expect(await readFile((await get()).path)).toEqual(content);
   });
