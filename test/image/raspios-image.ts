@@ -6,6 +6,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { type BuildResult, build } from '../../src/engine/build.ts';
+import { type Lock, parseLock } from '../../src/engine/lock.ts';
 import { sha256 } from '../../src/plan/digest.ts';
 import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
@@ -16,6 +17,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 export interface RaspiosImage extends StandIn {
   readonly plan: Plan;
   readonly result: BuildResult;
+  readonly lock: Lock;
 }
 
 /** A digest of what the stand-in is made from: it is made again when that changes. */
@@ -56,7 +58,7 @@ export async function raspiosImage(name: string, options: StandInOptions = {}): 
   const plan = makePlan(loadConfig(config, stages), stages, project);
   const lockFile = join(out, `lock-${(await recipeOf(out, options)).slice(0, 16)}.yaml`);
   const result = await build(plan, { out, lockFile, project, compress: false }, print);
-  return { ...made, plan, result };
+  return { ...made, plan, result, lock: parseLock(await readFile(lockFile, 'utf8'), lockFile) };
 }
 
 /** A new lock for each stand-in and each list of packages. */

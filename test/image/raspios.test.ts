@@ -1,11 +1,22 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../src/audit/image.ts';
 import { auditImage } from '../../src/audit/report.ts';
+import { toolboxTools } from '../../src/audit/tools.ts';
 import type { Tree } from '../../src/audit/tree.ts';
 import { silent } from '../../src/core/log.ts';
+import { findMirrors } from '../../src/engine/archive.ts';
+import { baseFolder } from '../../src/engine/base/layer.ts';
+import { partsOf, refuseOtherSystems } from '../../src/engine/base/parts.ts';
+import { openCache } from '../../src/host/cache.ts';
+import { newFolder, removeTree } from '../../src/host/folders.ts';
+import { openNamespace } from '../../src/host/namespace.ts';
+import { hostRunner } from '../../src/host/runner.ts';
+import { openToolbox } from '../../src/toolbox/toolbox.ts';
 import { type RaspiosImage, raspiosImage } from './raspios-image.ts';
+import { debugfs } from './small-image.ts';
 
 // An image on the stand-in for Raspberry Pi OS. Making both takes several minutes the first time.
 
@@ -46,6 +57,79 @@ describe('the untouched image', () => {
     };
     for (const [id, evidence] of Object.entries(expected)) expect(failed.get(id), id).toMatch(evidence);
   });
+});
+
+describe('its root file system', () => {
+  // Read, unpacked as a layer, written anew and read again: what two listings of the archives say has to be the same.
+  const SCRIPT = `
+list() { /tmp/ext4-tar "$1" "$2" "$3" -u 2>/dev/null | python3 -I /tmp/tar_list.py | grep -vE '^[{]"path": "[.]/(lost[+]found|boot/firmware)/?"' > "$4"; }
+list /tmp/base "$1" "$2" /tmp/before
+mount -t tmpfs -o mode=755 tmpfs /tmp/image/boot/firmware
+truncate -s "$2" /tmp/out/root.img
+unset SOURCE_DATE_EPOCH
+mke2fs -q -t ext4 -E root_owner=0:0 -d /tmp/image /tmp/out/root.img
+list /tmp/out/root.img 0 "$2" /tmp/after
+wc -l < /tmp/before
+grep -c SCHILY /tmp/before
+diff /tmp/before /tmp/after | head -n 40
+`;
+
+  it('survives being unpacked and written anew: owners, modes, attributes, links, sparse files, times', async () => {
+    const cache = await openCache();
+    const namespace = await openNamespace(cache);
+    const { lock, image } = made;
+    const { base } = lock;
+    if (base === undefined) throw new Error('the lock has no base');
+    const place = { cache, namespace, log: silent, lock, mirrors: () => findMirrors() };
+    const toolbox = await openToolbox('build', place);
+    const [program = ''] = (await toolboxTools(toolbox)).ext4Tar;
+    const { root } = await partsOf(image, image);
+    const scratch = await newFolder(cache, 'test-root');
+    try {
+      const { stdout } = await toolbox.run(['sh', '-euc', SCRIPT, 'sh', String(root.offset), String(root.size)], {
+        mounts: [
+          { kind: 'bind', source: image, target: '/tmp/base' },
+          { kind: 'bind', source: program, target: '/tmp/ext4-tar' },
+          { kind: 'bind', source: join(import.meta.dirname, '../helpers/tar_list.py'), target: '/tmp/tar_list.py' },
+          { kind: 'stack', lower: [baseFolder(cache, base)], target: '/tmp/image' },
+          { kind: 'bind', source: join(scratch, 'fs'), target: '/tmp/out', write: true },
+        ],
+        unsynced: true,
+      });
+      const [lines = '', attributes = '', ...differences] = stdout.trim().split('\n');
+      expect(Number(lines)).toBeGreaterThan(10_000);
+      expect(Number(attributes)).toBeGreaterThan(3);
+      expect(differences).toEqual([]);
+    } finally {
+      await removeTree(cache, namespace, scratch);
+    }
+  }, 1_200_000);
+
+  it('of another release, or for another CPU, is refused by name', async () => {
+    const cache = await openCache();
+    const namespace = await openNamespace(cache);
+    const { lock, image } = made;
+    const place = { cache, namespace, log: silent, lock, mirrors: () => findMirrors() };
+    const toolbox = await openToolbox('build', place);
+    const parts = await partsOf(image, image);
+    await refuseOtherSystems({ ...place, toolbox }, image, parts, image);
+    const folder = await mkdtemp(join(tmpdir(), 'amslpr-raspios-'));
+    try {
+      const changed = join(folder, 'other.img');
+      await hostRunner.run(['cp', '--sparse=always', '--reflink=auto', image, changed]);
+      await writeFile(
+        join(folder, 'os-release'),
+        'PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n',
+      );
+      const commands = ['rm /usr/lib/os-release', `write ${join(folder, 'os-release')} /usr/lib/os-release`];
+      await debugfs(changed, commands, parts.root.offset);
+      await expect(refuseOtherSystems({ ...place, toolbox }, changed, parts, 'other.img')).rejects.toThrow(
+        'other.img cannot be a base: it holds Raspbian GNU/Linux 12 (bookworm), and only trixie can be built on',
+      );
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 600_000);
 });
 
 describe('the image that is built on it', () => {

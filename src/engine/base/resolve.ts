@@ -173,7 +173,7 @@ async function ask(input: ResolveInput, facts: Facts, folder: string, plan: Plan
     if (found !== undefined) packages.set(found.name, found);
   }
   const removed = [...stdout.matchAll(/^(?:Remv|Purg) (\S+) /gm)].map((match) => match[1] ?? '');
-  const kept = removed.filter((name) => /^(linux-image-rpi|raspi-firmware$|initramfs-tools$)/.test(name));
+  const kept = removed.filter((name) => /^(linux-image-(rpi-|arm64$)|raspi-firmware$|initramfs-tools$)/.test(name));
   if (kept.length > 0) {
     throw new StepError({
       message: `What the plan removes would take ${kept.join(', ')} along, without which the image does not start`,

@@ -75,6 +75,7 @@ rm -rf etc/cloud var/lib/cloud etc/netplan/*.yaml etc/network/interfaces.d/* var
 rm -f etc/NetworkManager/system-connections/* etc/ssh/sshd_config.d/rename_user.conf etc/ssh/sshd_config.d/*cloud*
 rm -f etc/xdg/autostart/piwiz.desktop etc/systemd/system/getty@tty1.service.d/autologin.conf
 rm -f etc/machine-id.* root/.*_history root/.wget-hsts root/.lesshst root/.viminfo
+rm -f var/swap swapfile etc/rc.local etc/wpa_supplicant/wpa_supplicant*.conf var/spool/cron/crontabs/*
 rm -rf root/.ssh var/lib/systemd/credential.secret var/lib/NetworkManager/* var/lib/dhcpcd var/lib/bluetooth
 find root home etc -xdev '(' -name authorized_keys -o -name authorized_keys2 ')' -delete
 find etc -xdev '(' -name '*.dpkg-old' -o -name '*.dpkg-dist' -o -name '*.ucf-old' -o -name '*.ucf-dist' ')' -delete
