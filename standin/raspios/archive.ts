@@ -15,6 +15,8 @@ interface ArchiveInput {
   /** A folder for what is only needed meanwhile. */
   readonly work: string;
   readonly noVirtio: boolean;
+  /** With a package for another CPU. */
+  readonly other: boolean;
 }
 
 const DAY = 86_400_000;
@@ -24,11 +26,12 @@ const DAY = 86_400_000;
  * image. Gives the folder of the package files that the image has.
  */
 export async function makeArchive(context: BuildContext, input: ArchiveInput): Promise<string> {
-  const { archive, work, noVirtio } = input;
+  const { archive, work, noVirtio, other } = input;
   await rm(archive, { recursive: true, force: true });
   const [source, debs, pool] = [join(work, 'source'), join(work, 'debs'), join(archive, 'pool')];
   for (const folder of [debs, pool]) await mkdir(folder, { recursive: true });
   await cp(join(import.meta.dirname, 'packages'), source, { recursive: true });
+  if (!other) await rm(join(source, 'rpi-legacy'), { recursive: true });
   const key = join(work, 'key');
   await mkdir(key, { mode: 0o700 });
   const gpg = ['gpg', '--homedir', key, '--batch', '--quiet', '--no-tty', '--pinentry-mode', 'loopback'];

@@ -30,6 +30,8 @@ export interface StandIn {
 export interface StandInOptions {
   /** The kernel packages lack virtio, as those of Raspberry Pi OS do in their initramfs. */
   readonly noVirtio?: boolean;
+  /** Made of the same facts with other choices: layout, accounts, places of units, form of sources, more that is dangerous. */
+  readonly other?: boolean;
 }
 
 const project = join(import.meta.dirname, '../..');
@@ -54,17 +56,18 @@ export async function makeStandIn(out: string, options: StandInOptions, log: Log
     },
   );
   const archive = join(out, 'archive');
+  const other = options.other === true;
   const folder = await newFolder(cache, 'stand-in-image');
   try {
     const work = await mkdtemp(join(tmpdir(), 'amslpr-standin-'));
     try {
-      const debs = await makeArchive(context, { tree, archive, work, noVirtio: options.noVirtio === true });
-      await shape(context, tree, folder, { debs, work, archive });
+      const debs = await makeArchive(context, { tree, archive, work, noVirtio: options.noVirtio === true, other });
+      await shape(context, tree, folder, { debs, work, archive, other });
     } finally {
       await rm(work, { recursive: true, force: true });
     }
     const image = join(out, 'raspios.img');
-    await writeStandIn(context, tree, folder, out);
+    await writeStandIn(context, tree, folder, out, other);
     return { image, archive };
   } finally {
     await removeTree(cache, namespace, folder);
@@ -94,12 +97,13 @@ interface Shape {
   readonly debs: string;
   readonly work: string;
   readonly archive: string;
+  readonly other: boolean;
 }
 
 const script = (name: string): Promise<string> => readFile(join(import.meta.dirname, name), 'utf8');
 
 /** Turns a Debian tree into what pi-gen leaves: its packages, its settings, and what waits for the first boot. */
-async function shape(context: BuildContext, tree: Layer, folder: string, { debs, work, archive }: Shape) {
+async function shape(context: BuildContext, tree: Layer, folder: string, { debs, work, archive, other }: Shape) {
   const stack = { lower: [tree.fs], upper: folder };
   const mirrors = await findMirrors();
   const files = join(work, 'files');
@@ -125,12 +129,20 @@ async function shape(context: BuildContext, tree: Layer, folder: string, { debs,
   await inImage(context, ['sh', '-euxc', await script('install.sh')], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/shape.sh', stack, { mounts });
   await inImage(context, ['sh', '-euxc', await script('accounts.sh')], stack);
+  if (other) await inImage(context, ['sh', '-euxc', await script('other.sh')], stack);
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
+  if (other) await inImage(context, ['sh', '-euxc', await script('other-last.sh')], stack);
   await inToolbox(context, 'sh -eux /tmp/scripts/finish.sh', stack, { mounts });
 }
 
 /** The image file, with the sizes and features that pi-gen's tools give it. */
-async function writeStandIn(context: BuildContext, tree: Layer, folder: string, out: string): Promise<void> {
+async function writeStandIn(
+  context: BuildContext,
+  tree: Layer,
+  folder: string,
+  out: string,
+  other: boolean,
+): Promise<void> {
   const stack = { lower: [tree.fs], upper: folder };
   const result = await newFolder(context.cache, 'stand-in-file');
   try {
@@ -138,7 +150,10 @@ async function writeStandIn(context: BuildContext, tree: Layer, folder: string, 
       { kind: 'bind', source: import.meta.dirname, target: '/tmp/scripts' },
       { kind: 'bind', source: join(result, 'fs'), target: '/tmp/out', write: true },
     ];
-    await inToolbox(context, 'sh -eux /tmp/scripts/image.sh', stack, { mounts });
+    await inToolbox(context, 'sh -eux /tmp/scripts/image.sh "$1"', stack, {
+      mounts,
+      args: [other ? 'other' : 'usual'],
+    });
     const image = join(out, 'raspios.img');
     await rename(join(result, 'fs/raspios.img'), image);
     const { uid, gid } = await stat(out);
@@ -155,6 +170,10 @@ if (isMain) {
     if (entry.kind === 'notice' || entry.kind === 'warning' || entry.kind === 'output')
       process.stderr.write(`${entry.text}\n`);
   };
-  const { image } = await makeStandIn(join(process.cwd(), out), { noVirtio: flags.includes('--no-virtio') }, print);
+  const { image } = await makeStandIn(
+    join(process.cwd(), out),
+    { noVirtio: flags.includes('--no-virtio'), other: flags.includes('--other') },
+    print,
+  );
   process.stdout.write(`${image}\n`);
 }

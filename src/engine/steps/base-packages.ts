@@ -53,6 +53,7 @@ printf '%s' "$1" > /tmp/build/apt.conf
 echo 'deb [trusted=yes] copy:///tmp/repository ./' > /tmp/build/archive.list
 apt-get --quiet=2 update
 wish=$2; extra=$3
+dpkg --get-selections | awk '$2 == "hold" { print $1 " install" }' | dpkg --set-selections
 [ -z "$wish" ] || apt-get --quiet=2 --yes --purge --reinstall --allow-downgrades --allow-remove-essential --allow-change-held-packages install $wish
 rest=$(dpkg-query --show --showformat '\${db:Status-Abbrev} \${binary:Package}\\n' | sed -n 's/^rc *//p')
 [ -z "$rest" ] || dpkg --purge $rest
@@ -79,6 +80,8 @@ rm -f var/swap swapfile etc/rc.local etc/wpa_supplicant/wpa_supplicant*.conf var
 rm -rf root/.ssh var/lib/systemd/credential.secret var/lib/NetworkManager/* var/lib/dhcpcd var/lib/bluetooth
 find root home etc -xdev '(' -name authorized_keys -o -name authorized_keys2 ')' -delete
 find etc -xdev '(' -name '*.dpkg-old' -o -name '*.dpkg-dist' -o -name '*.ucf-old' -o -name '*.ucf-dist' ')' -delete
+# Settings that name the root device of another build; ours are written later.
+sed -i '/^\\s*\\(MODULES\\|RESUME\\|FSTYPE\\|ROOT\\)=/d' etc/initramfs-tools/conf.d/* 2>/dev/null || true
 dangling=$(find etc/systemd/system -xtype l -path '*.wants/*' -o -xtype l -path '*.requires/*')
 for link in $dangling; do
   target=$(readlink "$link")
