@@ -63,6 +63,7 @@ for package in *; do
   (cd "$package" && find . -type f ! -path './DEBIAN/*' -printf '%P\n' | LC_ALL=C sort | xargs -r md5sum > /tmp/sums)
   grep -vxF "$(sed 's|^/||' "$package/DEBIAN/conffiles" 2>/dev/null || echo none)" /tmp/sums > "$package/DEBIAN/md5sums" || true
   chmod -R go-w,a+rX "$package"
+  [ ! -d "$package/etc/sudoers.d" ] || chmod 440 "$package"/etc/sudoers.d/*
   chmod 755 "$package"/DEBIAN/p* 2>/dev/null || true
   dpkg-deb --root-owner-group -Zgzip -z1 --build "$package" /tmp/debs >&2
 done
