@@ -1,6 +1,7 @@
 """Makes the files that the dispatch handler needs, inside the toolbox.
 
-Usage: dispatch-home.py OUT < LIST, where LIST holds the paths of arm64 .deb files, one a line.
+Usage: dispatch-home.py OUT < LIST, where LIST holds the paths of arm64 .deb files, and names of packages of the tree at
+/base, one a line.
 Writes OUT/dispatch (the handler), OUT/qemu, OUT/patched (dpkg's programs that say arm64), OUT/perl (module folders), OUT/apt.conf and
 OUT/programs: `<size> <sha256> <path>` for every ELF program of those packages that the toolbox has and can start as the
 handler does, from which the table is made by rules.
@@ -42,6 +43,28 @@ def programs(deb: str) -> list[str]:
                 lines.append(f"{len(content)} {hashlib.sha256(content).hexdigest()} {path}")
     if unpack.returncode != 0:
         sys.exit(f"{deb} could not be unpacked")
+    return lines
+
+
+def programs_of(package: str) -> list[str]:
+    """The same for a package that a base image brings; only files that are still as the package recorded them."""
+    info = pathlib.Path("/base/var/lib/dpkg/info")
+    lines: list[str] = []
+    for name in (package, f"{package}:arm64"):
+        record = info / f"{name}.md5sums"
+        if not record.exists():
+            continue
+        for line in record.read_text(errors="surrogateescape").splitlines():
+            digest, _, place = line.partition("  ")
+            path = f"/{place}"
+            if path.startswith(("/bin/", "/sbin/", "/lib/")):
+                path = "/usr" + path
+            file = pathlib.Path("/base" + path)
+            if file.is_symlink() or not file.is_file() or not os.access(file, os.X_OK):
+                continue
+            content = file.read_bytes()
+            if content[:4] == b"\x7fELF" and hashlib.md5(content).hexdigest() == digest:
+                lines.append(f"{len(content)} {hashlib.sha256(content).hexdigest()} {path}")
     return lines
 
 
@@ -91,7 +114,8 @@ def main() -> None:
     folders = [f"/usr/lib/{own}/perl-base", *glob.glob(f"/usr/lib/{own}/perl*/[0-9]*.[0-9]*")]
     wanted = sorted(folder for folder in folders if os.path.isdir(folder) and folder.count(".") == 1 or folder.endswith("-base"))
     (out / "perl").write_text("".join(f"{folder.replace(own, target)} {folder}\n" for folder in wanted))
-    lines = [line for deb in sys.stdin.read().split() for line in programs(deb) if starts(line.split()[2])]
+    found = [line for one in sys.stdin.read().split() for line in (programs(one) if one.startswith("/") else programs_of(one))]
+    lines = [line for line in dict.fromkeys(found) if starts(line.split()[2])]
     (out / "programs").write_text("".join(f"{line}\n" for line in lines))
 
 

@@ -1,5 +1,5 @@
 /*
- * ext4-tar IMAGE OFFSET SIZE [-b]
+ * ext4-tar IMAGE OFFSET SIZE [-b|-u]
  *
  * Writes the ext4 file system that starts at byte OFFSET of the file IMAGE and may reach over SIZE bytes to standard
  * output, as a POSIX pax archive: names below "./", sorted; numeric owners; all mode bits; hard links; devices;
@@ -8,6 +8,8 @@
  *
  * -b writes extended attributes in base64 (LIBARCHIVE.xattr.*) for readers that take pax values for text; the default
  *    is the raw form (SCHILY.xattr.*). ACLs are also written as text (SCHILY.acl.*), which is what GNU tar reads.
+ * -u leaves out what cannot be made without privileges, device files, each outside ./dev named on standard error, and
+ *    fails on owners above 65535, which no unprivileged namespace has.
  *
  * Exit code 0: complete. 1: not ext4, damaged or truncated, with one line on standard error; what was written until
  * then must be thrown away. 2: usage. Sockets can't be archived; each is named on standard error.
@@ -35,6 +37,7 @@ enum {
   MAX_DEPTH = 2048,       /* deeper than PATH_MAX allows */
   MAX_SYMLINK = 65536,    /* a symlink's text fits one block */
   STALL_SECONDS = 120,
+  MAX_ID = 65535,         /* an unprivileged namespace maps so many */
 };
 /* Smaller holes are written as zeros: readers without sparse support then see ordinary files. */
 static const uint64_t SPARSE_HOLE = 1 << 20;
@@ -57,6 +60,7 @@ static ext2_filsys fs;
 static int image;
 static uint64_t image_offset;
 static bool base64_xattrs;
+static bool unprivileged;
 static const char *current = ".";
 
 static uint64_t blocks_left; /* every block belongs to one file at most, which bounds all loops over data */
@@ -700,6 +704,13 @@ static void put_inode(ext2_ino_t ino, const char *path, int depth)
     fprintf(stderr, "ext4-tar: %s: a socket, left out\n", path);
     return;
   }
+  if (unprivileged && (LINUX_S_ISCHR(inode->i_mode) || LINUX_S_ISBLK(inode->i_mode))) {
+    if (strncmp(path, "./dev/", 6) != 0)
+      fprintf(stderr, "ext4-tar: %s: a device file, left out\n", path);
+    return;
+  }
+  if (unprivileged && (entry.uid > MAX_ID || entry.gid > MAX_ID))
+    fail("%s: belongs to %u:%u, and only owners up to %u can be kept", path, entry.uid, entry.gid, (unsigned)MAX_ID);
   pax_attributes(&records, ino);
   char *text = NULL;
   if (LINUX_S_ISREG(inode->i_mode)) {
@@ -816,13 +827,14 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-  if (argc < 4 || argc > 5 || (argc == 5 && strcmp(argv[4], "-b") != 0)) {
-    fprintf(stderr, "usage: ext4-tar IMAGE OFFSET SIZE [-b]\n");
+  base64_xattrs = argc == 5 && strcmp(argv[4], "-b") == 0;
+  unprivileged = argc == 5 && strcmp(argv[4], "-u") == 0;
+  if (argc < 4 || argc > 5 || (argc == 5 && !base64_xattrs && !unprivileged)) {
+    fprintf(stderr, "usage: ext4-tar IMAGE OFFSET SIZE [-b|-u]\n");
     return 2;
   }
   image_offset = number(argv[2]);
   uint64_t size = number(argv[3]);
-  base64_xattrs = argc == 5;
   signal(SIGALRM, stalled);
   alarm(STALL_SECONDS);
   initialize_ext2_error_table();

@@ -1,6 +1,7 @@
+import type { AbsPath } from '../src/core/contribution.ts';
 import { built, runBook, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
-import { accountsChecks } from './accounts/checks.ts';
+import { accountsChecks, setuid } from './accounts/checks.ts';
 
 /** Programs that run as root for whoever starts them, and that nobody here needs to start that way. */
 const plain = { mode: '0755', owner: 'root:root' } as const;
@@ -41,7 +42,7 @@ export const accounts = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay }) {
+  contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay, target }) {
     const faillock = `deny=${maxFailures} unlock_time=${lockMinutes * 60} fail_interval=${lockMinutes * 60}`;
     return {
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
@@ -49,6 +50,7 @@ export const accounts = defineStage({
       statOverrides: defused,
       // Both tell name and version of the system, and neither has a drop-in folder that would take its place.
       diversions: ['/etc/issue', '/etc/issue.net'],
+      ...(target.base === 'raspios' ? { allowed: { setuid: setuid as AbsPath[] } } : {}),
       files: [
         overlay('/etc/sudoers.d/amslpr', { mode: '0440', data: { sudoMinutes } }),
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),

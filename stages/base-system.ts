@@ -3,16 +3,26 @@ import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
 const needed = words(`
-  systemd-sysv dbus udev kmod login passwd procps libpam-systemd
-  linux-image-arm64 raspi-firmware initramfs-tools zstd
+  systemd-sysv dbus udev kmod login passwd procps libpam-systemd initramfs-tools zstd
   apt debian-archive-keyring ca-certificates tzdata
   iproute2 iputils-ping python3 less nano
 `);
+
+/** Raspberry Pi OS has kernels and firmware of its own. */
+const debianKernel = ['linux-image-arm64', 'raspi-firmware'];
 
 /** What Raspberry Pi OS Lite brings along, and an intruder would thank us for. */
 const tools = words(`
   build-essential gcc g++ make gdb strace binutils tcpdump nmap netcat-openbsd netcat-traditional inetutils-telnet
   rpi-update popularity-contest
+`);
+
+/** What those are made of, where an image asked for it by name. */
+const builders = words(`
+  gcc-14 gcc-14-aarch64-linux-gnu gcc-aarch64-linux-gnu g++-14 g++-14-aarch64-linux-gnu g++-aarch64-linux-gnu cpp cpp-14
+  cpp-14-aarch64-linux-gnu cpp-aarch64-linux-gnu binutils-aarch64-linux-gnu libc6-dev libstdc++-14-dev libgcc-14-dev
+  linux-libc-dev libcrypt-dev dpkg-dev fakeroot patch bzip2-doc gdb-minimal manpages-dev pkgconf pkg-config git
+  linux-headers-rpi-v8 linux-headers-rpi-2712 cifs-utils
 `);
 
 export const baseSystem = defineStage({
@@ -41,10 +51,11 @@ export const baseSystem = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ hostname, packages }, { overlay }) {
+  contribute({ hostname, packages }, { overlay, target }) {
+    const raspios = target.base === 'raspios';
     return {
-      packages: [...needed, ...packages],
-      purge: tools,
+      packages: [...needed, ...(raspios ? [] : debianKernel), ...packages],
+      purge: [...tools, ...(raspios ? builders : [])],
       files: [
         // systemd's first boot would otherwise enable every unit that no preset names, disabled ones too.
         overlay('/etc/systemd/system-preset/00-amslpr.preset'),

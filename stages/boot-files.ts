@@ -4,11 +4,20 @@ import { textOf } from '../src/core/values.ts';
 
 const initramfs = '/etc/initramfs-tools/conf.d/amslpr';
 
+const debianConsoles = ['ttyAMA0,115200', 'ttyS1,115200', 'tty0'];
+
+/** Raspberry Pi OS has no hook that writes it; its firmware knows which serial port serial0 is on each board. */
+function commandLine(consoles: readonly string[], cmdline: readonly string[]): string {
+  const own = consoles.join(' ') === debianConsoles.join(' ') ? ['serial0,115200', 'tty1'] : consoles;
+  const words = [...own.map((name) => `console=${name}`), 'root=PARTUUID=@DISK-ID@-02', 'rw', 'fsck.repair=yes'];
+  return `${[...words, 'net.ifnames=0', 'rootwait', ...cmdline].join(' ')}\n`;
+}
+
 export const bootFiles = defineStage({
   name: 'boot-files',
   title: 'Write the boot files',
   about:
-    "cmdline.txt and config.txt are written by raspi-firmware's own hook, when the image is built and at every kernel upgrade on the device, from the three files that this stage owns. So an upgrade changes nothing but the kernel.",
+    "cmdline.txt and config.txt are written by raspi-firmware's own hook, when the image is built and at every kernel upgrade on the device, from the three files that this stage owns. So an upgrade changes nothing but the kernel. With the base `raspios` they are written once, and its hooks leave them alone.",
   guide: {},
   needs: ['base-system', 'mounts'],
 
@@ -16,9 +25,9 @@ export const bootFiles = defineStage({
     {
       consoles: Type.Array(textOf('kernelConsole'), {
         minItems: 1,
-        default: ['ttyAMA0,115200', 'ttyS1,115200', 'tty0'],
+        default: debianConsoles,
         description:
-          'Where the kernel writes, the main one last. ttyS1 is the serial port of Pi 3 and 4, tty0 the screen.',
+          'Where the kernel writes, the main one last. ttyS1 is the serial port of Pi 3 and 4, tty0 the screen. The default of the base `raspios` is its own: serial0 and tty1.',
       }),
       config: Type.Array(textOf('bootSetting'), {
         default: ['disable_splash=1', 'gpu_mem=16'],
@@ -66,7 +75,7 @@ export const bootFiles = defineStage({
     };
   },
 
-  collect({ cmdline, configTxt }, { consoles }) {
+  collect({ cmdline, configTxt }, { consoles }, { target }) {
     const settings = [
       '# Ours; the packaged file is beside it as raspi-firmware.distrib. Run `update-initramfs -u` after a change.',
       'ROOTPART="PARTUUID=@DISK-ID@-02"',
@@ -79,6 +88,7 @@ export const bootFiles = defineStage({
         { ...text('/etc/default/raspi-firmware', `${settings.join('\n')}\n`), initramfs: true },
         { ...text('/etc/default/raspi-extra-cmdline', `${cmdline.join(' ')}\n`), initramfs: true },
         { ...text('/etc/default/raspi-firmware-custom', `${configTxt.join('\n')}\n`), initramfs: true },
+        ...(target.base === 'raspios' ? [text('/boot/firmware/cmdline.txt', commandLine(consoles, cmdline))] : []),
       ],
     };
   },

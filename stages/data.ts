@@ -27,6 +27,7 @@ export const data = defineStage({
         overlay('/etc/systemd/system/amslpr-journal.service'),
         overlay('/etc/systemd/system/amslpr-retry.timer'),
         overlay('/etc/systemd/system/amslpr-retry.service'),
+        overlay('/etc/systemd/system/amslpr-stick-drivers.service'),
       ],
       units: { 'amslpr-journal.service': 'enabled' },
       dataBinds: [{ path: '/var/log/journal', name: 'journal', mode: '02755', owner: 'root:systemd-journal' }],

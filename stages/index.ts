@@ -14,6 +14,7 @@ import { kernel } from './kernel.ts';
 import { mounts } from './mounts.ts';
 import { network } from './network.ts';
 import { nginx } from './nginx.ts';
+import { raspberryPiOs } from './raspberry-pi-os.ts';
 import { rescue } from './rescue.ts';
 import { services } from './services.ts';
 import { sshd } from './sshd.ts';
@@ -47,4 +48,5 @@ export const stages: readonly AnyStage[] = [
   firstBoot,
   rescue,
   bootFiles,
+  raspberryPiOs,
 ];

@@ -51,10 +51,11 @@ export const services = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ allow, consoleLogin, watchdog }) {
+  contribute({ allow, consoleLogin, watchdog }, { target }) {
     const off = [...masked, ...(consoleLogin ? [] : logins)];
     return {
       purge: unwanted,
+      ...(target.base === 'raspios' ? { allowed: { units: [...allowed, ...allow] } } : {}),
       files: [
         symlink('/etc/systemd/system-generators/systemd-debug-generator', '/dev/null'),
         ...(watchdog

@@ -38,6 +38,7 @@ export async function listEntries(cache: Cache, namespace: Namespace): Promise<C
     ...(await filesOf('log', join(cache.root, 'logs'))),
     ...(await filesOf('other', join(cache.root, 'native'))),
     ...(await filesOf('other', join(cache.root, 'outputs'))),
+    ...(await filesOf('other', join(cache.root, 'bases'))),
   ];
 }
 

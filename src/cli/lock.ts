@@ -18,7 +18,12 @@ export const lockVerb: Verb = (run, tool) =>
         const plan = loadPlan(file, tool);
         const { writeLock } = await import('../engine/lock-file.ts');
         const lockFile = lockFileOf(file);
-        const options = { lockFile, signal: tool.signal, ...(keyring === undefined ? {} : { keyring }) };
+        const options = {
+          lockFile,
+          project: tool.root,
+          signal: tool.signal,
+          ...(keyring === undefined ? {} : { keyring }),
+        };
         const lock = await writeLock(plan, options, tool.log);
         tool.log({ kind: 'notice', text: `${lockFile} is written: ${lock.image.packages.length} packages.` });
         return EXIT.ok;

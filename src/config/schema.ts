@@ -1,10 +1,26 @@
 import { type TSchema, Type } from 'typebox';
 import type { AnyStage } from '../core/stage.ts';
-import { textOf } from '../core/values.ts';
+import { BASE_IMAGE, textOf } from '../core/values.ts';
 
 const BASE = Type.Object(
   {
-    kind: Type.Literal('debian', { default: 'debian', description: "Bootstrapped from Debian's arm64 packages." }),
+    kind: Type.Union([Type.Literal('debian'), Type.Literal('raspios')], {
+      default: 'debian',
+      description: "Bootstrapped from Debian's arm64 packages, or an image file of Raspberry Pi OS.",
+    }),
+    image: Type.Optional(
+      Type.String({
+        pattern: BASE_IMAGE,
+        examples: ['2026-06-18-raspios-trixie-arm64-lite.img.xz'],
+        description:
+          'With `raspios`: the image of Raspberry Pi OS Lite (trixie, 64 bits): a path, from the folder of this file on, or a URL; .img, .img.xz or .img.zst.',
+      }),
+    ),
+    sha256: Type.Optional(
+      textOf('sha256', {
+        description: 'With `raspios`: SHA-256 of that file as it is downloaded. Needed for a URL.',
+      }),
+    ),
     mirror: Type.Optional(
       textOf('archiveUrl', {
         description: "Package archive to take instead of the host's own: a URL whose dists/ holds trixie.",

@@ -1,6 +1,8 @@
+import { dirname, resolve } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Config } from '../core/config.ts';
 import { type Problem, UserError } from '../core/errors.ts';
+import type { BaseSpec } from '../core/plan.ts';
 import type { AnyStage } from '../core/stage.ts';
 import { optionsSchema } from './schema.ts';
 import { mostSimilar } from './similar.ts';
@@ -34,11 +36,50 @@ export function validateConfig(parsed: Parsed, source: string, file: string, sta
   const { name, base, ...rest } = options;
   return {
     name: name as string,
-    base: base as Config['base'],
+    base: baseOf(base as BaseOptions, file, at),
     stages: Object.fromEntries(
       stages.map((stage) => [stage.name, left.has(stage.name) ? false : (rest[stage.name] as Record<string, unknown>)]),
     ),
   };
+}
+
+/** The base, with a path from the folder of the configuration on. @throws UserError for options that do not go together */
+function baseOf({ kind, mirror, image, sha256 }: BaseOptions, file: string, at: At): BaseSpec {
+  const problems: Problem[] = [];
+  const common = mirror === undefined ? {} : { mirror };
+  if (kind === 'debian') {
+    for (const [name, value] of Object.entries({ image, sha256 })) {
+      if (value === undefined) continue;
+      problems.push(
+        at(`/base/${name}`, `base.${name} is for the base raspios only`, 'Set base.kind to raspios, or remove it.'),
+      );
+    }
+    if (problems.length > 0) throw new UserError(problems.sort(byPlace));
+    return { kind, ...common };
+  }
+  if (image === undefined) {
+    const hint = 'Name the image of Raspberry Pi OS Lite: image: PATH, or image: URL with its sha256.';
+    throw new UserError(at('/base', 'base lacks image, which the base raspios starts from', hint));
+  }
+  const remote = /^https?:\/\//.test(image);
+  if (!remote && /^[a-z]+:\/\//.test(image)) {
+    const hint = 'Give an http or https URL, or the path of a file on this host.';
+    problems.push(at('/base/image', `base.image is neither a path nor an http URL; found ${show(image)}`, hint));
+  }
+  if (remote && sha256 === undefined) {
+    const hint = 'Write the SHA-256 that is published beside the image: sha256: …';
+    problems.push(at('/base/image', 'base.image is a URL, and base.sha256 is missing', hint));
+  }
+  if (problems.length > 0) throw new UserError(problems);
+  const place = remote ? image : resolve(dirname(file), image);
+  return { kind, image: place, ...(sha256 === undefined ? {} : { sha256 }), ...common };
+}
+
+interface BaseOptions {
+  readonly kind: 'debian' | 'raspios';
+  readonly mirror?: string;
+  readonly image?: string;
+  readonly sha256?: string;
 }
 
 /** A stage that another one needs cannot be left out; the place is where it is left out. */

@@ -74,6 +74,13 @@ export interface FirstBootStep {
   readonly title: string;
 }
 
+export interface Allowed {
+  /** Programs that may run as somebody else; all others lose the bits. */
+  readonly setuid?: readonly AbsPath[];
+  /** Units, or patterns of them, that may start at boot; all others are disabled. */
+  readonly units?: readonly string[];
+}
+
 export type UnitState = 'enabled' | 'disabled' | 'masked';
 
 /** What one stage adds to the image. Pure data: nothing is done until the engine applies the merged plan. */
@@ -101,5 +108,7 @@ export interface Contribution {
   readonly plainSecrets?: readonly PlainSecret[];
   /** In their order. */
   readonly firstBoot?: readonly FirstBootStep[];
+  /** Of what a base image brings that others made, this may stay as it is; the rest is restricted. */
+  readonly allowed?: Allowed;
   readonly checks?: Readonly<Record<string, Check>>;
 }

@@ -2,6 +2,7 @@ import type { PlannedCheck } from './check.ts';
 import type {
   AbsPath,
   Account,
+  Allowed,
   DataBind,
   FirstBootStep,
   Group,
@@ -56,15 +57,20 @@ export interface Plan {
   readonly plainSecrets: readonly PlainSecret[];
   /** What the device does once, in order; for information: the steps' code is among `files`. */
   readonly firstBoot: readonly FirstBootStep[];
+  /** Absent with the base `debian`, where nothing is but what the plan asks for. */
+  readonly allowed?: Required<Allowed>;
   readonly checks: readonly PlannedCheck[];
   /** SHA-256 in hex over the canonical JSON of all above (files by their SHA-256). */
   readonly digest: string;
 }
 
-/** Where the root file system starts. `raspios` has its seam here and comes with an issue of its own. */
+/**
+ * Where the root file system starts. `image` is an absolute path or an http(s) URL; `sha256` that of the file as it is,
+ * which a URL always has. `mirror` is where Debian's packages are taken from.
+ */
 export type BaseSpec =
   | { readonly kind: 'debian'; readonly mirror?: string }
-  | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string };
+  | { readonly kind: 'raspios'; readonly image: string; readonly sha256?: string; readonly mirror?: string };
 
 /**
  * Stands for the MBR disk signature (eight hex digits, lower case) in the text of planned files such as /etc/fstab, where

@@ -28,12 +28,17 @@ export const FORMS = {
   ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
   /** Stem of file names on the host. */
   imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
+  /** Of a file, in hex. */
+  sha256: ['^[0-9a-f]{64}$', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   /** Base of a package archive, in apt's sources. */
   archiveUrl: ['^(https?|file)://[A-Za-z0-9._~:/\\[\\]-]+$', 'https://mirror.example/debian'],
 } as const satisfies Readonly<Record<string, readonly [pattern: string, example: string]>>;
 
 /** A path on the host that builds. It is opened there and goes into no file of the image. */
 export const HOST_PATH = '^/[^\\0\\n\\r]+$';
+
+/** An image file on the host, or its URL: opened there, and in no file of the image. */
+export const BASE_IMAGE = '^[^\\0\\n\\r]+\\.img(\\.xz|\\.zst)?$';
 
 export type Form = keyof typeof FORMS;
 

@@ -2,14 +2,16 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StepError } from '../core/errors.ts';
 
-/** The two archives that Debian publishes packages in. Paths in a lock are relative to one of them. */
-export type ArchiveName = 'debian' | 'security';
+/** The two archives that Debian publishes packages in. */
+export type DebianArchive = 'debian' | 'security';
+/** One of these, or an archive that a base image brings, by the name of its sources file. Paths in a lock are relative to it. */
+export type ArchiveName = string;
 
 /** Where each archive is: an http(s) URL, or `file:`/`copy:` and a path; without a slash at the end. */
-export type Mirrors = Readonly<Record<ArchiveName, string>>;
+export type Mirrors = Readonly<Record<DebianArchive, string> & Record<ArchiveName, string>>;
 
 export interface Suite {
-  readonly archive: ArchiveName;
+  readonly archive: DebianArchive;
   readonly suite: string;
 }
 

@@ -2,38 +2,26 @@ import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { type AuditReport, auditImage, jsonReport, junitReport, textReport } from '../audit/report.ts';
 import { toolboxTools } from '../audit/tools.ts';
-import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
-import { refuseNone } from '../host/arm64.ts';
-import { arm64Here } from '../host/arm64-here.ts';
 import { openCache } from '../host/cache.ts';
 import type { Held } from '../host/flock.ts';
 import { newFolder, removeTree, sweep } from '../host/folders.ts';
-import type { LayerPlace } from '../host/layer.ts';
-import { openNamespace } from '../host/namespace.ts';
 import { digestOf } from '../plan/digest.ts';
-import { describeToolbox, openToolbox } from '../toolbox/toolbox.ts';
-import { findMirrors } from './archive.ts';
-import { openArm64 } from './arm64-programs.ts';
 import { type KeptLog, keepLog } from './build-log.ts';
 import { codeDigest, readBuilt, writeBuilt } from './built.ts';
 import { makeCompanions, sumImage } from './companions.ts';
 import type { BuildContext } from './context.ts';
 import { type Delivered, deliver, sweepOutput } from './deliver.ts';
-import { download, packageFile } from './download.ts';
 import { buildLayers } from './layers.ts';
-import { type Lock, sourceDateEpoch } from './lock.ts';
 import { type LockOptions, openLock } from './lock-file.ts';
+import { openContext } from './open-context.ts';
 import { makeStep, type Step } from './step.ts';
-import { isLocal } from './steps/apt-sources.ts';
 import { writeImage } from './steps/image.ts';
 
 export interface BuildOptions extends LockOptions {
   /** Folder that the image and its companions appear in, when they are complete. */
   readonly out: string;
-  /** Folder of the project. */
-  readonly project: string;
   /** Compress with xz too, check what is cached by its content, and make the image in any case. */
   readonly release?: boolean;
   /** Emulate every program of the image. */
@@ -51,12 +39,6 @@ export interface BuildResult extends Delivered {
 
 /** Builds the image of a plan from its lock. Nothing appears in `out` unless everything is complete. */
 export async function build(plan: Plan, options: BuildOptions, tell: Log): Promise<BuildResult> {
-  if (plan.base.kind !== 'debian') {
-    throw new UserError({
-      message: `The base ${plan.base.kind} cannot be built yet`,
-      hint: 'Set base.kind to debian.',
-    });
-  }
   const cache = await openCache();
   const kept = await keepLog(cache, plan.name, tell);
   const step = makeStep(kept.log, options.signal);
@@ -134,53 +116,3 @@ const reportFiles = (name: string, report: AuditReport): Record<string, string> 
   [`${name}.audit.json`]: jsonReport(report),
   [`${name}.audit.xml`]: junitReport(report),
 });
-
-/** Everything that the steps need. Nothing is fetched or made before one of them needs it. */
-export async function openContext(
-  plan: Plan,
-  lock: Lock,
-  options: BuildOptions & Pick<LayerPlace, 'held'>,
-  log: Log,
-  step: Step = makeStep(log, options.signal),
-): Promise<BuildContext> {
-  const cache = await openCache();
-  const namespace = await openNamespace(cache);
-  const how = await arm64Here(namespace, { dispatch: options.noDispatch !== true });
-  refuseNone(how);
-  const { project, signal, held, release = false } = options;
-  const mirror = plan.base.kind === 'debian' ? plan.base.mirror : undefined;
-  const mirrors = () => findMirrors(mirror);
-  if (isLocal((await mirrors()).debian)) {
-    log({
-      kind: 'warning',
-      text: 'The image will look for updates where this build took its packages from, which only this host can reach.',
-    });
-  }
-  const place = {
-    cache,
-    namespace,
-    log,
-    hashes: release,
-    whole: new Set<string>(),
-    ...(held === undefined ? {} : { held }),
-  };
-  const input = { ...place, lock, mirrors, ...(signal === undefined ? {} : { signal }) };
-  const toolbox = describeToolbox('build', input);
-  const packages = lock.image.packages
-    .filter((one) => one.architecture !== 'all')
-    .map((one) => ({ ...one, file: packageFile(cache, one) }));
-  const arm64 = openArm64(how, { ...input, toolbox, packages, project });
-  let prepared: Promise<void> | undefined;
-  const prepare = async (): Promise<void> => {
-    await openToolbox('build', input);
-    await download(cache, lock.image.packages, mirrors, log, signal);
-    await arm64.prepare?.();
-  };
-  return {
-    ...{ ...input, plan, project, toolbox, image: plan.name, epoch: sourceDateEpoch(lock), arm64 },
-    prepare: () => {
-      prepared ??= step('toolbox', prepare);
-      return prepared;
-    },
-  };
-}

@@ -144,6 +144,7 @@ async function fetchPackage(job: Job, one: LockedPackage): Promise<Problem | und
 async function fetchTo(job: Job, one: LockedPackage, file: string): Promise<{ sha256: string; size: number }> {
   const { signal, count } = job;
   const mirror = job.mirrors[one.archive];
+  if (mirror === undefined) throw new Error(`the archive ${one.archive} is not known`);
   const hash = createHash('sha256');
   const before = (await stat(file).catch(() => undefined))?.size ?? 0;
   const from = before < one.size ? before : 0;

@@ -4,9 +4,12 @@ import type { PlannedFile } from '../core/plan.ts';
 import { type Inputs, keyOf } from '../host/inputs.ts';
 import { type Layer, type LayerSpec, lookTogether, openLayer } from '../host/layer.ts';
 import { digestOf } from '../plan/digest.ts';
+import { openToolbox } from '../toolbox/toolbox.ts';
+import { baseInputs, unpackBase } from './base/layer.ts';
 import type { BuildContext } from './context.ts';
 import { packageInputs } from './lock.ts';
 import type { Step } from './step.ts';
+import { installOnBase } from './steps/base-packages.ts';
 import { diskId } from './steps/disk-id.ts';
 import { applyFiles, fileInputs, makeInitramfs } from './steps/files.ts';
 import { installPackages, unwanted } from './steps/packages.ts';
@@ -46,15 +49,18 @@ async function layerSpecs(context: BuildContext, fresh: string | undefined): Pro
     ...{ name, make, label },
     inputs: { ...inputs, ...always },
   });
+  const under = lock.base === undefined ? [] : [baseSpec(context, label)];
   const packages = spec(
     'packages',
     {
+      ...Object.fromEntries(under.map(({ inputs }) => ['the base below', keyOf(inputs)])),
       packages: packageInputs(lock.image.packages),
       'dates of the indexes': String(epoch),
-      'packages to purge': unwanted(context).join(' '),
+      'packages to purge': (lock.base?.removed ?? unwanted(context)).join(' '),
       'how arm64 programs are run': arm64.id,
     },
-    (_, __, upper) => installPackages(context, upper),
+    (_, below, upper) =>
+      lock.base === undefined ? installPackages(context, upper) : installOnBase(context, below, upper),
   );
   const initramfs = spec(
     'initramfs',
@@ -70,12 +76,31 @@ async function layerSpecs(context: BuildContext, fresh: string | undefined): Pro
       units: plan.units,
       'modes of packaged files': digestOf(plan.statOverrides),
       diversions: plan.diversions.join(' '),
+      ...(plan.base.kind === 'debian'
+        ? {}
+        : { 'what the base may keep': digestOf([plan.allowed, plan.configTxt, plan.base.mirror, lock.base?.origins]) }),
       'the mirror': digestOf(await context.mirrors()),
       'disk signature': diskId(plan),
     },
     applyFiles,
   );
-  return [packages, initramfs, files];
+  return [...under, packages, initramfs, files];
+}
+
+/** The tree of the base image, the same for all plans. */
+function baseSpec(context: BuildContext, label: Spec['label']): Spec {
+  const { plan, lock } = context;
+  if (lock.base === undefined) throw new TypeError('a lock without a base');
+  const { base } = lock;
+  return {
+    name: 'base',
+    inputs: baseInputs(base),
+    make: async (_, __, upper) => {
+      await openToolbox('build', context);
+      await unpackBase(context, plan.base, base.sha256, upper);
+    },
+    ...(label === undefined ? {} : { label }),
+  };
 }
 
 /** A planned file as people know it: the overlay that it comes from, or its path in the image. */

@@ -34,16 +34,32 @@ export const HOST_ARCHITECTURES = ['amd64', 'arm64'] as const;
 export type HostArchitecture = (typeof HOST_ARCHITECTURES)[number];
 export type ToolboxName = 'build' | 'boot';
 
+/** A base image as the lock was made for it. */
+export interface LockedBase {
+  /** Of the image file, as it is given or downloaded. */
+  readonly sha256: string;
+  /** Archives beside Debian's that the image takes packages from: name to URL. */
+  readonly archives: Readonly<Record<ArchiveName, string>>;
+  /** Patterns of unattended-upgrades for these archives, from the fields of their indexes. */
+  readonly origins: readonly string[];
+  /** What the image has installed: `name version architecture`, sorted. */
+  readonly installed: readonly string[];
+  /** Names of what is removed from it; with `:architecture` when that is a foreign one. */
+  readonly removed: readonly string[];
+}
+
 export interface Lock {
   readonly format: 1;
   /** When it was made, ISO 8601. */
   readonly made: string;
   readonly indexes: readonly LockedIndex[];
   readonly image: LockedSet;
+  /** Only with the base `raspios`; `image` is then what is installed on top of it. */
+  readonly base?: LockedBase;
   readonly toolboxes: Readonly<Record<HostArchitecture, Readonly<Record<ToolboxName, LockedSet>>>>;
 }
 
-const LINE = /^(\S+) (\S+) (\S+) (\d+) ([0-9a-f]{64}) (debian|security) (\S+)$/;
+const LINE = /^(\S+) (\S+) (\S+) (\d+) ([0-9a-f]{64}) ([a-z][a-z0-9.-]*) (\S+)$/;
 
 /** One package as a lock file writes it. */
 export const toLine = (p: LockedPackage): string =>
@@ -90,7 +106,12 @@ export function formatLock(lock: Lock): string {
     ]),
   );
   const head = '# Made by the verb `lock`; a package line is: name version architecture size sha256 archive path\n';
-  const body = { format: 1, made: lock.made, indexes: lock.indexes, image: setToYaml(lock.image), toolboxes };
+  const { base } = lock;
+  const body = {
+    ...{ format: 1, made: lock.made, indexes: lock.indexes },
+    ...(base === undefined ? {} : { base }),
+    ...{ image: setToYaml(lock.image), toolboxes },
+  };
   return head + dump(body, { lineWidth: -1, noRefs: true });
 }
 
@@ -107,7 +128,7 @@ export function parseLock(text: string, file: string): Lock {
   if (!Array.isArray(top['indexes'])) throw damaged(file, '`indexes` is missing');
   const indexes = top['indexes'].map((entry: unknown): LockedIndex => {
     const { archive, suite, date, sha256 } = record(entry, file);
-    if (archive !== 'debian' && archive !== 'security') throw damaged(file, `archive ${String(archive)} is not known`);
+    if (typeof archive !== 'string') throw damaged(file, `archive ${String(archive)} is not known`);
     return { archive, suite: String(suite), date: iso(date, file), sha256: String(sha256) };
   });
   const toolboxes = record(top['toolboxes'], file);
@@ -120,8 +141,18 @@ export function parseLock(text: string, file: string): Lock {
     made: iso(top['made'], file),
     indexes,
     image: setFromYaml(top['image'], file),
+    ...(top['base'] === undefined ? {} : { base: baseFromYaml(top['base'], file) }),
     toolboxes: { amd64: boxesOf('amd64'), arm64: boxesOf('arm64') },
   };
+}
+
+function baseFromYaml(value: unknown, file: string): LockedBase {
+  const { sha256, archives, ...rest } = record(value, file);
+  const lists = ['origins', 'installed', 'removed'].map((name) => rest[name]);
+  if (typeof sha256 !== 'string' || !lists.every(Array.isArray)) throw damaged(file, '`base` is not complete');
+  const [origins = [], installed = [], removed = []] = lists.map((list) => (list as unknown[]).map(String));
+  const urls = Object.entries(record(archives, file)).map(([name, url]) => [name, String(url)] as const);
+  return { sha256, archives: Object.fromEntries(urls), origins, installed, removed };
 }
 
 function iso(value: unknown, file: string): string {
@@ -158,12 +189,18 @@ export const BASE_PACKAGES: readonly string[] = [
   'zstd',
 ];
 
+/** The same for `raspios`, whose kernels and firmware are the image's own. */
+const ON_RASPIOS = BASE_PACKAGES.filter((name) => name !== 'linux-image-arm64' && name !== 'raspi-firmware');
+
 /** Everything to ask apt for, sorted. */
-export const requestedPackages = (plan: Pick<Plan, 'packages'>): string[] =>
-  [...new Set([...BASE_PACKAGES, ...plan.packages])].sort();
+export const requestedPackages = ({ packages, base }: Pick<Plan, 'packages' | 'base'>): string[] =>
+  [...new Set([...(base.kind === 'debian' ? BASE_PACKAGES : ON_RASPIOS), ...packages])].sort();
 
 /** Packages that the plan asks for and the lock was not made for, and the reverse. */
-export function lockDifference(lock: Lock, plan: Pick<Plan, 'packages'>): { missing: string[]; extra: string[] } {
+export function lockDifference(
+  lock: Lock,
+  plan: Pick<Plan, 'packages' | 'base'>,
+): { missing: string[]; extra: string[] } {
   const wanted = requestedPackages(plan);
   return {
     missing: wanted.filter((name) => !lock.image.requested.includes(name)),

@@ -16,8 +16,8 @@ import {
 } from './lock.ts';
 
 export interface ResolveOptions {
-  /** Packages to ask for, beside the essential ones. */
-  readonly packages: readonly string[];
+  /** Packages to ask for, beside the essential ones. Absent: toolboxes only, since the image starts from another one. */
+  readonly packages?: readonly string[];
   readonly toolboxes: Readonly<Record<ToolboxName, readonly string[]>>;
   /** As in the configuration: an URL or a path. Absent: this host's own mirror. */
   readonly mirror?: string;
@@ -44,10 +44,8 @@ export function sourcesText(mirrors: Mirrors, keyring: string): string {
     .join('\n');
 }
 
-function aptConfig(architecture: HostArchitecture): string {
-  return `APT::Architecture "${architecture}";
-APT::Architectures { "${architecture}"; };
-APT::Sandbox::User "root";
+/** What every resolution has in common: signatures and dates are checked, nothing of the host's own settings counts. */
+export const COMMON_CONFIG = `APT::Sandbox::User "root";
 APT::Install-Recommends "false";
 APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
@@ -57,12 +55,17 @@ Acquire::ForceHash "SHA256";
 Acquire::Retries "3";
 Dir::Etc::parts "/dev/null";
 Dir::Etc::main "/dev/null";
-Dir::Etc::sourcelist "/tmp/wish/debian.sources";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::trusted "/dev/null";
 Dir::Etc::trustedparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
+`;
+
+function aptConfig(architecture: HostArchitecture): string {
+  return `${COMMON_CONFIG}APT::Architecture "${architecture}";
+APT::Architectures { "${architecture}"; };
+Dir::Etc::sourcelist "/tmp/wish/debian.sources";
 Dir::State "/tmp/apt/${architecture}";
 Dir::State::status "/tmp/apt/${architecture}/status";
 Dir::Cache "/tmp/apt/${architecture}/cache";
@@ -86,7 +89,7 @@ done
 `;
 
 /** Explains apt's refusals; its own lines stay in the message. */
-function explain(failure: StepError): StepError {
+export function explain(failure: StepError): StepError {
   const text = failure.problems.map((problem) => problem.hint ?? '').join('\n');
   const lines = text.split('\n').filter((line) => /^[EW]: /.test(line));
   const say = (message: string, hint: string): StepError =>
@@ -126,9 +129,11 @@ export function parseUri(line: string, mirrors: Mirrors): LockedPackage | undefi
   if (match === null) return undefined;
   const [, url = '', file = '', size = '', sha256 = ''] = match;
   const [name = '', version = '', architecture = ''] = decodeURIComponent(basename(file, '.deb')).split('_');
-  const archive = url.startsWith(`${mirrors.security}/`) ? 'security' : 'debian';
-  if (!url.startsWith(`${mirrors[archive]}/`)) return undefined;
-  const path = decodeURIComponent(url.slice(mirrors[archive].length + 1));
+  const plain = (one: string): string => one.replace(/^(file|copy):\/\/\//, '$1:/');
+  const inside = Object.entries(mirrors).filter(([, mirror]) => plain(url).startsWith(`${plain(mirror)}/`));
+  const [archive, mirror] = inside.sort(([, a], [, b]) => b.length - a.length)[0] ?? [];
+  if (archive === undefined || mirror === undefined) return undefined;
+  const path = decodeURIComponent(plain(url).slice(plain(mirror).length + 1));
   return { name, version, architecture, size: Number(size), sha256, archive, path };
 }
 
@@ -160,7 +165,9 @@ function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPack
  */
 export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log): Promise<Lock> {
   const mirrors = await findMirrors(options.mirror);
-  const wishes: Wish[] = [{ label: 'image', architecture: 'arm64', packages: options.packages }];
+  const wishes: Wish[] = [];
+  if (options.packages !== undefined)
+    wishes.push({ label: 'image', architecture: 'arm64', packages: options.packages });
   for (const architecture of HOST_ARCHITECTURES) {
     for (const label of ['build', 'boot'] as const)
       wishes.push({ label, architecture, packages: options.toolboxes[label] });
@@ -212,7 +219,8 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
       format: 1,
       made: new Date().toISOString(),
       indexes,
-      image: setOf('image', 'arm64', options.packages),
+      image:
+        options.packages === undefined ? { requested: [], packages: [] } : setOf('image', 'arm64', options.packages),
       toolboxes: { amd64: boxes('amd64'), arm64: boxes('arm64') },
     };
   } finally {

@@ -44,6 +44,7 @@ export function merge(all: readonly Contributed[]): Merged {
     }
   }
   if (problems.length > 0) throw new UserError(problems);
+  const allowed = gather((one) => (one.allowed === undefined ? [] : [one.allowed]));
 
   return {
     packages,
@@ -60,6 +61,14 @@ export function merge(all: readonly Contributed[]): Merged {
     dataBinds,
     plainSecrets: gather((one) => one.plainSecrets),
     firstBoot: gather((one) => one.firstBoot),
+    ...(allowed.length === 0
+      ? {}
+      : {
+          allowed: {
+            setuid: sorted(allowed.flatMap(({ setuid = [] }) => setuid)) as AbsPath[],
+            units: sorted(allowed.flatMap(({ units: names = [] }) => names)),
+          },
+        }),
     checks: mergeChecks(all),
   };
 }

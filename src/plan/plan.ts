@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { PlannedCheck, RunCheck } from '../core/check.ts';
 import type { Config } from '../core/config.ts';
 import type { AbsPath, Contribution } from '../core/contribution.ts';
@@ -41,9 +42,12 @@ export function makePlan(config: Config, stages: readonly AnyStage[], root: stri
   const checks = merge(everything).checks;
   const merged = merge([...everything, checksFile(checks)]);
   const head = { name: config.name, target, base: config.base, stages: used.map(({ name }) => name) };
-  const inner = digestOf({ ...head, ...merged });
+  // Where the base image lies on this host changes nothing, and is nobody's business on the device.
+  const { base } = config;
+  const known = base.kind === 'debian' ? head : { ...head, base: { ...base, image: basename(base.image) } };
+  const inner = digestOf({ ...known, ...merged });
   const image = imageFile({
-    ...head,
+    ...known,
     digest: inner,
     options: Object.fromEntries(used.map((s) => [s.name, optionsOf(s)])),
   });

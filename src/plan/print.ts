@@ -9,6 +9,7 @@ export function planText(plan: PlanRecord, paint: Paint): string {
   const { target, stages } = plan;
   const lines: string[] = [
     `${paint('bold', plan.name)}: ${target.base} ${target.suite} for ${target.architecture}, plan ${plan.digest.slice(0, 12)}`,
+    ...(plan.base.kind === 'raspios' ? baseLines(plan.base) : []),
     ...list(stages, 'Stages', paint),
     ...list(plan.packages, 'Packages', paint),
     ...list(plan.purge, 'Packages that are removed', paint),
@@ -70,6 +71,11 @@ export function planText(plan: PlanRecord, paint: Paint): string {
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const baseLines = ({ image, sha256 }: Extract<PlanRecord['base'], { kind: 'raspios' }>): string[] => [
+  `on ${image}`,
+  ...(sha256 === undefined ? [] : [`   SHA-256 ${sha256}`]),
+];
 
 function section(title: string, lines: readonly string[], paint: Paint): string[] {
   if (lines.length === 0) return [];

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { keyOf } from '../host/inputs.ts';
 import { type LayerPlace, layerFolder, openLayer } from '../host/layer.ts';
 import type { Mount } from '../host/namespace.ts';
@@ -30,6 +30,8 @@ export interface DispatchInput extends LayerPlace {
   readonly toolbox: { readonly root: string; readonly id: string; readonly versions: ReadonlyMap<string, string> };
   /** What will be installed in the target. */
   readonly packages: readonly TargetPackage[];
+  /** What a base image brings: its tree in the cache, and `name version architecture` of each of its packages. */
+  readonly base?: { readonly root: string; readonly installed: readonly string[] };
   /** Folder of the project. */
   readonly project: string;
 }
@@ -51,7 +53,14 @@ export function openDispatch(input: DispatchInput): Dispatch {
   const same = input.packages.filter(
     ({ name, version }) => sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version),
   );
+  const brought = (input.base?.installed ?? []).filter((line) => {
+    const [name = '', version = '', architecture = ''] = line.split(' ');
+    return architecture === 'arm64' && sourceVersion(input.toolbox.versions.get(name) ?? '') === sourceVersion(version);
+  });
   const inputs = {
+    ...(input.base === undefined
+      ? {}
+      : { base: basename(dirname(input.base.root)), brought: sha256(brought.join('\n')) }),
     toolbox: input.toolbox.id,
     native: Object.fromEntries(SOURCES.map((name) => [name, sha256(readFileSync(join(native, name)))])),
     packages: Object.fromEntries(same.map((one) => [one.name, `${one.version} ${one.sha256}`])),
@@ -71,21 +80,31 @@ export function openDispatch(input: DispatchInput): Dispatch {
         name: 'dispatch',
         inputs,
         parent,
-        make: (aside) => make(input, same, join(aside, 'fs')),
+        make: (aside) => make(input, same, brought, join(aside, 'fs')),
       });
     },
   };
 }
 
-async function make(input: DispatchInput, packages: readonly TargetPackage[], home: string): Promise<void> {
+async function make(
+  input: DispatchInput,
+  packages: readonly TargetPackage[],
+  brought: readonly string[],
+  home: string,
+): Promise<void> {
+  const lines = [
+    ...packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`),
+    ...brought.map((line) => `${line.split(' ')[0]}\n`),
+  ];
   await input.namespace.run(['python3', '/native/dispatch-home.py', '/out'], {
     root: { kind: 'stack', lower: [input.toolbox.root], discard: true },
     mounts: [
       { kind: 'bind', source: join(input.project, 'native'), target: '/native' },
       { kind: 'bind', source: input.cache.packages, target: '/packages' },
       { kind: 'bind', source: home, target: '/out', write: true },
+      ...(input.base === undefined ? [] : [{ kind: 'stack' as const, lower: [input.base.root], target: '/base' }]),
     ],
-    input: packages.map(({ file }) => `/packages/${file.slice(input.cache.packages.length + 1)}\n`).join(''),
+    input: lines.join(''),
   });
   for (const [name, text] of Object.entries(await makeTables(join(home, 'programs'), input))) {
     await writeFile(join(home, name), text);

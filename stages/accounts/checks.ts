@@ -1,7 +1,8 @@
 import type { Check } from '../../src/core/check.ts';
 import { directory, file, run, scan, words } from '../../src/core/shorthand.ts';
 
-const setuid = words(`
+/** Programs that may run as somebody else than who starts them. */
+export const setuid = words(`
   /usr/bin/su /usr/bin/sudo /usr/bin/passwd /usr/bin/chage /usr/bin/expiry /usr/bin/ssh-agent
   /usr/sbin/unix_chkpwd /usr/lib/dbus-1.0/dbus-daemon-launch-helper
 `);

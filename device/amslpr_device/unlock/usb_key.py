@@ -19,7 +19,7 @@ from amslpr_device.files import write
 from amslpr_device.unlock.hints import AGAIN, RECOVER
 
 LABEL = 'AMSLPRKEY'
-DRIVERS = ('usb-storage', 'uas')
+DRIVERS = 'amslpr-stick-drivers.service'
 SECONDS = 10
 SAFE = 'nodev,nosuid,noexec,fmask=0177,dmask=0077'
 
@@ -44,7 +44,8 @@ def find(ctx: Context) -> list[str]:
 def sticks(ctx: Context, option: str) -> Iterator[list[Path]]:
     """Folders of the sticks that are in, mounted `ro` or `rw` for as long as the context lasts."""
     folders: list[Path] = []
-    ctx.run(['modprobe', '--ignore-install', '--all', *DRIVERS])
+    # By a unit of its own: this process may load nothing.
+    ctx.run(['systemctl', 'start', DRIVERS])
     try:
         for number, device in enumerate(find(ctx)):
             folder = ctx.run_folder / f'stick{number}'
@@ -60,7 +61,7 @@ def sticks(ctx: Context, option: str) -> Iterator[list[Path]]:
         for folder in folders:
             ctx.run(['umount', str(folder)])
         # A card reader on USB that root is on keeps its driver.
-        ctx.succeeds(['modprobe', '--remove', '--quiet', *DRIVERS])
+        ctx.succeeds(['systemctl', 'stop', DRIVERS])
 
 
 def ready(ctx: Context) -> None:

@@ -8,6 +8,7 @@ import { conffiles, packageFiles } from './packaged.ts';
 import { fileOwners, suid, worldWritable } from './permissions.ts';
 import type { Scan } from './scan.ts';
 import { enabledUnits, unitPrograms } from './units.ts';
+import { updateOrigins } from './update-origins.ts';
 
 /**
  * Every scan that a check of kind `scan` can name, and what it takes in `with`. A path pattern may hold `*` (one path
@@ -31,6 +32,7 @@ import { enabledUnits, unitPrograms } from './units.ts';
  * | `cmdline` | cmdline.txt is one line, has the arguments, no `resize`, no `init=`, and root= is this image's second partition | `arguments`: words that must be there; `lacks`: words that must not |
  * | `fstab` | every PARTUUID in fstab is a partition of this image | |
  * | `partitions` | MBR: 1 FAT32, 2 Linux, 3 and 4 empty; 4 MiB alignment; fits the card | `maxBytes`: default 3880000000 (a small 4 GB card) |
+ * | `update-origins` | unattended-upgrades has a pattern of another origin when the image has archives that are not Debian's | |
  */
 export const scans: Readonly<Record<string, Scan>> = {
   suid,
@@ -49,4 +51,5 @@ export const scans: Readonly<Record<string, Scan>> = {
   cmdline,
   fstab,
   partitions,
+  'update-origins': updateOrigins,
 };

@@ -1,5 +1,9 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { PlannedFile } from '../../core/plan.ts';
 import { COMPONENTS, type Mirrors, SUITES } from '../archive.ts';
+import { withMirrors } from '../base/sources.ts';
+import type { BuildContext } from '../context.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
@@ -7,7 +11,7 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
  * The image's own package sources, from the mirror that it was built from. A mirror that only the build host can reach
  * (a path, a loopback address) would be of no use on the device; `build` warns of it.
  */
-export function sourcesFor(mirrors: Mirrors): PlannedFile {
+function sourcesFor(mirrors: Mirrors): PlannedFile {
   const stanzas = (['debian', 'security'] as const).map((archive) => {
     const suites = SUITES.filter((suite) => suite.archive === archive).map(({ suite }) => suite);
     return `Types: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${KEYRING}\n`;
@@ -21,6 +25,41 @@ export function sourcesFor(mirrors: Mirrors): PlannedFile {
     stage: 'engine',
     bytes: Buffer.from(stanzas.join('\n')),
   };
+}
+
+/** Our settings of unattended-upgrades end in 52amslpr-updates. */
+const ORIGINS = '/etc/apt/apt.conf.d/53amslpr-origins';
+
+/**
+ * What tells apt on the device where packages come from. A base image keeps its own sources, but for Debian's mirror when
+ * the configuration names one; its other archives are added to those that updates are taken from.
+ */
+export async function sourceFiles(context: BuildContext, roots: readonly string[]): Promise<PlannedFile[]> {
+  const mirrors = await context.mirrors();
+  const { plan, lock } = context;
+  if (plan.base.kind === 'debian') return [sourcesFor(mirrors)];
+  const { origins = [] } = lock.base ?? {};
+  const text = `// The archives of the base image that are not Debian's, by the fields of their indexes.\nUnattended-Upgrade::Origins-Pattern {\n${origins.map((one) => `  "${one}";\n`).join('')}};\n`;
+  const common = { type: 'file', mode: '0644', owner: 'root:root', initramfs: false, stage: 'engine' } as const;
+  const files: PlannedFile[] = [{ ...common, path: ORIGINS, bytes: Buffer.from(text) }];
+  if (plan.base.mirror === undefined) return files;
+  const folder = 'etc/apt/sources.list.d';
+  const names = new Set(
+    roots
+      .filter((root) => existsSync(join(root, folder)))
+      .flatMap((root) =>
+        readdirSync(join(root, folder), { withFileTypes: true })
+          .filter((one) => one.isFile())
+          .map(({ name }) => name),
+      ),
+  );
+  for (const name of [...names].filter((one) => one.endsWith('.sources'))) {
+    const root = roots.find((one) => existsSync(join(one, folder, name)));
+    const old = readFileSync(join(root ?? '', folder, name), 'utf8');
+    const changed = withMirrors(old, mirrors);
+    if (changed !== old) files.push({ ...common, path: `/${folder}/${name}`, bytes: Buffer.from(changed) });
+  }
+  return files;
 }
 
 export const isLocal = (url: string): boolean => /^(file|copy):|^https?:\/\/(127\.|localhost|\[::1\])/.test(url);

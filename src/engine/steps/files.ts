@@ -7,7 +7,8 @@ import type { Layer } from '../../host/layer.ts';
 import type { Mount } from '../../host/namespace.ts';
 import { digestOf } from '../../plan/digest.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../context.ts';
-import { sourcesFor } from './apt-sources.ts';
+import { sourceFiles } from './apt-sources.ts';
+import { placeKernels, restrictBase } from './base-packages.ts';
 import { diskId, withDiskId } from './disk-id.ts';
 import { CLAMP_UPPER } from './packages.ts';
 
@@ -52,6 +53,7 @@ export async function makeInitramfs(context: BuildContext, below: readonly Layer
     },
   );
   await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
+  if (plan.base.kind === 'raspios') await placeKernels(context, below, upper);
   await inToolbox(
     context,
     `rm -rf /tmp/image/var/lib/initramfs-tools/*.tmp /tmp/image/var/tmp/* /tmp/image/tmp/*\n${CLAMP_UPPER}`,
@@ -84,7 +86,7 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   await inToolbox(context, [...first, diversions(now)].join('\n'), stack, { input: sysusers(context) });
 
   const ids = idsOf(join(upper, 'fs'), ...rootsOf(below));
-  const files = [...plan.files, users, sourcesFor(await context.mirrors())];
+  const files = [...plan.files, users, ...(await sourceFiles(context, rootsOf(below)))];
   const tar = await archive(files, ids, epoch, id);
   const capabilities = plan.files.flatMap(({ path, capabilities: text }) =>
     text === undefined ? [] : [`setcap '${text}' '/tmp/image${path}'`],
@@ -103,8 +105,9 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
     // systemctl would run the image's update-rc.d for services that also have a SysV script, whose links nothing reads.
     'ln -sf /usr/bin/true /usr/lib/systemd/systemd-sysv-install',
     'tar --extract --numeric-owner --preserve-permissions --file=- -C /tmp/image',
-    ...capabilities,
     ...overrides,
+    ...restrictBase(context),
+    ...capabilities,
     ...units,
     boot,
   ];

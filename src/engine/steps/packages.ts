@@ -8,7 +8,7 @@ import type { LockedPackage } from '../lock.ts';
 import { makeRepository } from '../repository.ts';
 
 /** What a bootstrap leaves that belongs to the build, or would be shared by all devices. */
-const CLEAN = `
+export const CLEAN = `
 cd /tmp/image
 rm -f etc/resolv.conf etc/hostname etc/apt/sources.list etc/ssh/ssh_host_* usr/sbin/policy-rc.d
 rm -f etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
@@ -28,7 +28,7 @@ cat /tmp/shadow > etc/shadow
 `;
 
 /** No time in the image is later than the newest index: what the build made itself has that time. */
-export const CLAMP = `
+const CLAMP = `
 cd /tmp/image
 find . -xdev -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch -h -d "@$SOURCE_DATE_EPOCH"
 `;

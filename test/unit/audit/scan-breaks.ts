@@ -379,6 +379,29 @@ export const breaks: Readonly<Record<string, readonly Break[]>> = {
     { what: 'no signature', apply: (model) => changeDisk(model, { signature: 0 }), names: /signature is zero/ },
     { what: 'too big', apply: (model) => changeDisk(model, { size: 8e9 }), names: /8000000000 bytes/ },
   ],
+  'update-origins': [
+    {
+      what: 'an archive without a pattern',
+      apply: (model) => {
+        put(
+          model,
+          file('/etc/apt/sources.list.d/more.sources', 'Types: deb\nURIs: http://more.example/\nSuites: trixie\n'),
+        );
+        put(model, file('/etc/apt/apt.conf.d/99', '#clear Unattended-Upgrade::Origins-Pattern;\n'));
+      },
+      names: /no pattern covers \/etc\/apt\/sources\.list\.d\/more\.sources \(http:\/\/more\.example\/\)/,
+    },
+    {
+      what: "an archive beside Debian's own pattern",
+      apply: (model) => {
+        put(model, file('/etc/apt/sources.list.d/old.list', 'deb [arch=arm64] http://old.example/ trixie main\n'));
+        const lines = ['Unattended-Upgrade::Origins-Pattern {', '  "origin=Debian,label=Debian";', '};'];
+        const text = `#clear Unattended-Upgrade::Origins-Pattern;\n${lines.join('\n')}\n`;
+        put(model, file('/etc/apt/apt.conf.d/99', text));
+      },
+      names: /no pattern covers \/etc\/apt\/sources\.list\.d\/old\.list/,
+    },
+  ],
 };
 
 function withoutBytes(node: ReturnType<typeof file>): ReturnType<typeof file> {
