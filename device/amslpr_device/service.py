@@ -1,7 +1,8 @@
 """What administrators may ask without sudo: the socket /run/amslpr-device.sock, for the group amslpr-admins.
 
 One line of JSON each way: {verb, secret?} and {exit, text}. systemd starts a process for each caller; it does these
-verbs and nothing else. `unlock` takes the passphrase or PIN (or the recovery key), keeps it in memory, and starts the units.
+verbs and nothing else. `unlock` takes the passphrase or PIN (or the recovery key), keeps it in memory, and
+starts the units.
 """
 
 from __future__ import annotations

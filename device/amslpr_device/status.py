@@ -1,6 +1,7 @@
 """What the device says about itself: on the console, in /run, in STATUS.TXT on the boot partition, and by its LED.
 
-States: working, waiting (for a person), failed, rescue, ready. STATUS.TXT is written when the state changes, never else.
+States: working, waiting (for a person), failed, rescue, ready. STATUS.TXT is written when the state changes, and
+only then.
 """
 
 from __future__ import annotations

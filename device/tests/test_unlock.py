@@ -1,4 +1,7 @@
-"""Unlock methods with real clevis, tangd, swtpm and cryptsetup. A stick is a folder here: mounting one needs the guest."""
+"""Unlock methods with real clevis, tangd, swtpm and cryptsetup.
+
+A stick is a folder here: mounting one needs the guest.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Enrols the unlock method again, after what kept the key was lost or exchanged: `amslpr-device unlock enrol`.
 
 It needs the recovery key, and opens nothing by itself. Order: the method is there; the new key is kept and comes back;
-it gets a slot; all slots but this one and the recovery key's go. A cut leaves the recovery key, and perhaps a slot more,
-which the next run takes out.
+it gets a slot; all slots but this one and the recovery key's go. A cut leaves the recovery key, and perhaps a slot
+more, which the next run takes out.
 """
 
 from __future__ import annotations
