@@ -31,6 +31,7 @@ export interface NamespaceOptions extends Omit<RunOptions, 'handshake'> {
   readonly emulator?: string;
 }
 
+const KERNEL_FOLDERS = ['dev', 'proc', 'sys', 'cache', 'binfmt'];
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
 /** A path below the cache as the namespace sees it. */
@@ -41,14 +42,15 @@ function inCache(cache: Cache, path: string): string {
 }
 
 /**
- * Two scripts. The outer one runs as the caller, unmapped, and binds what only the caller may reach (a checkout below
+ * Two scripts. `tops` are the folders of the outer root that have to be there before: an archive in /srv, seen where it is
+ * on the host, needs a /srv. The outer script runs as the caller, unmapped, and binds what only the caller may reach (a checkout below
  * /root, say); the inner one is root of the namespace and process 1, and mounts what needs ids.
  */
 export function scripts(
   cache: Cache,
   argv: readonly string[],
   options: NamespaceOptions,
-): { binds: [source: string, place: string][]; inner: string } {
+): { binds: [source: string, place: string][]; tops: string[]; inner: string } {
   const binds: [source: string, place: string][] = HOST_FOLDERS.filter(
     (name) => statSync(`/${name}`, { throwIfNoEntry: false }) !== undefined,
   )
@@ -67,6 +69,8 @@ export function scripts(
   if (options.root.kind === 'stack')
     inner.push(...stackLines(cache, options.root, root, options.root.discard === true));
   inner.push(...kernelFileSystems(root));
+  const tops = root === '' ? topFolders(options.mounts ?? []) : [];
+  for (const top of tops) inner.push(shellQuote(['mount', '-t', 'tmpfs', 'tmpfs', `/${top}`]));
   let slot = 0;
   for (const mount of [...(options.network === true ? nameResolution() : []), ...(options.mounts ?? [])]) {
     const target = `${root}${mount.target}`;
@@ -92,7 +96,13 @@ export function scripts(
   inner.push(root === '' ? 'exec "$@"' : `exec chroot ${root} "$@"`);
   if (options.cwd !== undefined) throw new TypeError('a namespace has no working directory of the host');
   if (argv.length === 0) throw new TypeError('an empty command');
-  return { binds, inner: inner.join('\n') };
+  return { binds, tops, inner: inner.join('\n') };
+}
+
+/** First parts of targets in which nothing can be made yet: neither folders of the host nor mounted by the inner script. */
+function topFolders(mounts: readonly Mount[]): string[] {
+  const there = new Set(['', 'tmp', 'run', 'var', 'image', ...KERNEL_FOLDERS, ...HOST_FOLDERS]);
+  return [...new Set(mounts.map(({ target }) => target.split('/')[1] ?? ''))].filter((top) => !there.has(top));
 }
 
 /** The file behind /etc/resolv.conf, where that is a link into /run. */

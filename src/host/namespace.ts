@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Cache } from './cache.ts';
 import { applyIdMaps, idMaps } from './ids.ts';
 import { type NamespaceOptions, scripts } from './namespace-script.ts';
@@ -21,8 +23,9 @@ export async function openNamespace(cache: Cache): Promise<Namespace> {
   await ownByNamespace(cache, maps.uid[0]?.[1] ?? 0, maps.gid[0]?.[1] ?? 0);
   const calls = process.arch === 'arm64' ? CALLS.arm64 : CALLS.x64;
   return {
-    run(argv, options) {
-      const { binds, inner } = scripts(cache, argv, options);
+    async run(argv, options) {
+      const { binds, tops, inner } = scripts(cache, argv, options);
+      for (const top of tops) await mkdir(join(cache.skeleton, top), { recursive: true, mode: 0o755 });
       const { root: _root, mounts: _mounts, network, emulator: _emulator, unsynced, ...rest } = options;
       const without = unsynced === true ? [calls.seccomp, calls.architecture, ...calls.sync].join(' ') : '';
       return hostRunner.run(

@@ -34,6 +34,8 @@ export interface Runner {
   run(argv: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
+/** Characters of a command in a message. */
+const SHOWN = 300;
 const TAIL_LINES = 20;
 
 /** A command line as a person would type it. */
@@ -109,13 +111,19 @@ export const hostRunner: Runner = {
     if (result.failed && !(options.okCodes ?? [0]).includes(code)) {
       const full = /No space left on device/.test(`${stdout}${stderr}`);
       throw new StepError({
-        message: `${full ? 'The disk is full' : failureReason(result, options)}: ${shellQuote(options.shownAs ?? argv)}`,
+        message: `${full ? 'The disk is full' : failureReason(result, options)}: ${shown(options.shownAs ?? argv)}`,
         hint: `${stdout}\n${stderr}`.trim().split('\n').slice(-TAIL_LINES).join('\n'),
       });
     }
     return { stdout, stderr, code };
   },
 };
+
+/** A command as a person wants to read it: a whole script among its arguments is told by its first line. */
+function shown(argv: readonly string[]): string {
+  const line = shellQuote(argv.map((word) => (word.includes('\n') ? `${word.slice(0, word.indexOf('\n'))} …` : word)));
+  return line.length > SHOWN ? `${line.slice(0, SHOWN)} …` : line;
+}
 
 interface Failure {
   readonly timedOut: boolean;

@@ -95,6 +95,14 @@ describe('a lock is made from', () => {
   });
 });
 
+it.each(['/tmp/a', '/root/a', '/srv/a/b', '/no-such-folder-yet/a'])('a folder is seen at %s', async (target) => {
+  const { stdout } = await namespace.run(['cat', join(target, 'keyring.asc')], {
+    root: { kind: 'host' },
+    mounts: [{ kind: 'bind', source: folder, target }],
+  });
+  expect(stdout).toBe(key.publicKey);
+});
+
 describe('no lock is made from', () => {
   it('an unsigned index', async () => {
     await writeArchives('unsigned', { signed: false, validUntil: week() });
