@@ -48,10 +48,8 @@ async function generate(context: BuildContext, count: number): Promise<LockedPac
 const installing = (context: BuildContext, generated: readonly LockedPackage[], count: number) => () =>
   withFolder(context, 'bench-growth', async (folder) => {
     const some = generated.slice(0, count);
-    const image = { requested: [], packages: [...context.lock.image.packages, ...some] };
-    const lock = { ...context.lock, image };
     const names = ['apt', ...some.map(({ name }) => name)];
-    return seconds(() => bootstrap({ ...context, lock }, names, folder));
+    return seconds(() => bootstrap(context, [...context.lock.image.packages, ...some], names, folder));
   });
 
 /** Seconds of a build whose packages and initramfs are cached, with more files in its last layer. */

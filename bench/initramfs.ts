@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { inImage, inToolbox, onTop } from '../src/engine/context.ts';
-import { installPackages } from '../src/engine/steps/packages.ts';
+import { bootstrap } from '../src/engine/steps/packages.ts';
 import { openBuild, withFolder } from './context.ts';
 import { alternate } from './measure.ts';
 import type { Row } from './row.ts';
@@ -18,7 +18,8 @@ export const initramfs: Row = {
     const context = await openBuild({ dispatch: true });
     const plain = await openBuild({ dispatch: false });
     return withFolder(context, 'bench-packages', async (folder) => {
-      await installPackages(context, folder);
+      const { image } = context.lock;
+      await bootstrap(context, image.packages, image.requested, folder);
       const layer = { name: 'packages', key: '', fs: join(folder, 'fs'), hit: false };
       if (quick) await inToolbox(context, FEW, { lower: [], upper: folder });
       const way = (one: typeof context) => () =>

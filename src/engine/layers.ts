@@ -7,15 +7,15 @@ import { digestOf } from '../plan/digest.ts';
 import { openToolbox } from '../toolbox/toolbox.ts';
 import { baseInputs, unpackBase } from './base/layer.ts';
 import type { BuildContext } from './context.ts';
-import { packageInputs } from './lock.ts';
+import { basePackages, packageInputs } from './lock.ts';
 import type { Step } from './step.ts';
 import { installOnBase } from './steps/base-packages.ts';
 import { diskId } from './steps/disk-id.ts';
 import { applyFiles, fileInputs, makeInitramfs } from './steps/files.ts';
-import { installPackages, unwanted } from './steps/packages.ts';
+import { installBase, installPackages, unwanted } from './steps/packages.ts';
 
 /** Version of the steps' own code: raised when the same inputs have to give something else. */
-const STEPS_VERSION = '3';
+const STEPS_VERSION = '4';
 
 /**
  * The image's root as layers. Each is made of those below it and of inputs that are named here; a change of an overlay
@@ -49,18 +49,22 @@ async function layerSpecs(context: BuildContext, fresh: string | undefined): Pro
     ...{ name, make, label },
     inputs: { ...inputs, ...always },
   });
-  const under = lock.base === undefined ? [] : [baseSpec(context, label)];
+  const running = { 'dates of the indexes': String(epoch), 'how arm64 programs are run': arm64.id };
+  const base =
+    lock.base === undefined
+      ? spec('base', { packages: packageInputs(basePackages(lock)), ...running }, (_, __, upper) =>
+          installBase(context, upper),
+        )
+      : baseSpec(context, label);
   const packages = spec(
     'packages',
     {
-      ...Object.fromEntries(under.map(({ inputs }) => ['the base below', keyOf(inputs)])),
+      'the base below': keyOf(base.inputs),
       packages: packageInputs(lock.image.packages),
-      'dates of the indexes': String(epoch),
       'packages to purge': (lock.base?.removed ?? unwanted(context)).join(' '),
-      'how arm64 programs are run': arm64.id,
+      ...running,
     },
-    (_, below, upper) =>
-      lock.base === undefined ? installPackages(context, upper) : installOnBase(context, below, upper),
+    lock.base === undefined ? installPackages : installOnBase,
   );
   const initramfs = spec(
     'initramfs',
@@ -84,7 +88,7 @@ async function layerSpecs(context: BuildContext, fresh: string | undefined): Pro
     },
     applyFiles,
   );
-  return [...under, packages, initramfs, files];
+  return [base, packages, initramfs, files];
 }
 
 /** The tree of the base image, the same for all plans. */

@@ -12,7 +12,7 @@ import { findMirrors } from './archive.ts';
 import { identifyImage } from './base/image-file.ts';
 import { openBase } from './base/layer.ts';
 import { resolveOnBase } from './base/resolve.ts';
-import { formatLock, type Lock, lockAge, lockDifference, parseLock, requestedPackages } from './lock.ts';
+import { BASE_PACKAGES, formatLock, type Lock, lockAge, lockDifference, parseLock, requestedPackages } from './lock.ts';
 import { makeLock } from './resolve.ts';
 
 export interface LockOptions {
@@ -36,7 +36,7 @@ export async function writeLock(plan: Plan, options: LockOptions, log: Log): Pro
     namespace,
     {
       toolboxes: TOOLBOX_PACKAGES,
-      ...(plan.base.kind === 'debian' ? { packages: requestedPackages(plan) } : {}),
+      ...(plan.base.kind === 'debian' ? { packages: requestedPackages(plan), base: BASE_PACKAGES } : {}),
       ...(plan.base.mirror === undefined ? {} : { mirror: plan.base.mirror }),
       ...(keyring === undefined ? {} : { keyring }),
       ...(signal === undefined ? {} : { signal }),

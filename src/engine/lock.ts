@@ -54,6 +54,8 @@ export interface Lock {
   readonly made: string;
   readonly indexes: readonly LockedIndex[];
   readonly image: LockedSet;
+  /** Of the image's packages, the names of those in its lowest layer: BASE_PACKAGES and what they need. None on a base image. */
+  readonly baseLayer: readonly string[];
   /** Only with the base `raspios`; `image` is then what is installed on top of it. */
   readonly base?: LockedBase;
   readonly toolboxes: Readonly<Record<HostArchitecture, Readonly<Record<ToolboxName, LockedSet>>>>;
@@ -110,7 +112,7 @@ export function formatLock(lock: Lock): string {
   const body = {
     ...{ format: 1, made: lock.made, indexes: lock.indexes },
     ...(base === undefined ? {} : { base }),
-    ...{ image: setToYaml(lock.image), toolboxes },
+    ...{ baseLayer: lock.baseLayer, image: setToYaml(lock.image), toolboxes },
   };
   return head + dump(body, { lineWidth: -1, noRefs: true });
 }
@@ -131,6 +133,8 @@ export function parseLock(text: string, file: string): Lock {
     if (typeof archive !== 'string') throw damaged(file, `archive ${String(archive)} is not known`);
     return { archive, suite: String(suite), date: iso(date, file), sha256: String(sha256) };
   });
+  const { baseLayer } = top;
+  if (!Array.isArray(baseLayer)) throw damaged(file, '`baseLayer` is missing');
   const toolboxes = record(top['toolboxes'], file);
   const boxesOf = (arch: HostArchitecture): Record<ToolboxName, LockedSet> => {
     const boxes = record(toolboxes[arch], file);
@@ -141,6 +145,7 @@ export function parseLock(text: string, file: string): Lock {
     made: iso(top['made'], file),
     indexes,
     image: setFromYaml(top['image'], file),
+    baseLayer: baseLayer.map(String),
     ...(top['base'] === undefined ? {} : { base: baseFromYaml(top['base'], file) }),
     toolboxes: { amd64: boxesOf('amd64'), arm64: boxesOf('arm64') },
   };
@@ -176,7 +181,10 @@ export const lockDigest = (set: LockedSet): string =>
 export const packageInputs = (packages: readonly LockedPackage[]): Record<string, string> =>
   Object.fromEntries(packages.map((one) => [one.name, `${one.version} ${one.architecture} ${one.sha256}`]));
 
-/** Packages that the engine itself needs in every image of the `debian` base: a kernel, firmware, and what starts them. */
+/**
+ * Packages that the engine itself needs in every image of the `debian` base: a kernel, firmware, what starts them, and the
+ * language of the device's own code. They and what they need are the lowest layer, which all images share.
+ */
 export const BASE_PACKAGES: readonly string[] = [
   'apt',
   'dbus',
@@ -184,6 +192,7 @@ export const BASE_PACKAGES: readonly string[] = [
   'e2fsprogs',
   'initramfs-tools',
   'linux-image-arm64',
+  'python3',
   'raspi-firmware',
   'systemd-sysv',
   'zstd',
@@ -191,6 +200,10 @@ export const BASE_PACKAGES: readonly string[] = [
 
 /** The same for `raspios`, whose kernels and firmware are the image's own. */
 const ON_RASPIOS = BASE_PACKAGES.filter((name) => name !== 'linux-image-arm64' && name !== 'raspi-firmware');
+
+/** The packages of the lowest layer. */
+export const basePackages = ({ image, baseLayer }: Pick<Lock, 'image' | 'baseLayer'>): LockedPackage[] =>
+  image.packages.filter(({ name }) => baseLayer.includes(name));
 
 /** Everything to ask apt for, sorted. */
 export const requestedPackages = ({ packages, base }: Pick<Plan, 'packages' | 'base'>): string[] =>

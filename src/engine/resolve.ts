@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { StepError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Namespace } from '../host/namespace.ts';
+import { explain } from './apt-refusals.ts';
 import { COMPONENTS, findMirrors, type Mirrors, SUITES } from './archive.ts';
 import {
   HOST_ARCHITECTURES,
@@ -18,6 +19,8 @@ import {
 export interface ResolveOptions {
   /** Packages to ask for, beside the essential ones. Absent: toolboxes only, since the image starts from another one. */
   readonly packages?: readonly string[];
+  /** Those of them that make the lowest layer. Absent: there is none. */
+  readonly base?: readonly string[];
   readonly toolboxes: Readonly<Record<ToolboxName, readonly string[]>>;
   /** As in the configuration: an URL or a path. Absent: this host's own mirror. */
   readonly mirror?: string;
@@ -62,13 +65,13 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 `;
 
-function aptConfig(architecture: HostArchitecture): string {
+function aptConfig(architecture: HostArchitecture, name: string = architecture, sources = 'debian.sources'): string {
   return `${COMMON_CONFIG}APT::Architecture "${architecture}";
 APT::Architectures { "${architecture}"; };
-Dir::Etc::sourcelist "/tmp/wish/debian.sources";
-Dir::State "/tmp/apt/${architecture}";
-Dir::State::status "/tmp/apt/${architecture}/status";
-Dir::Cache "/tmp/apt/${architecture}/cache";
+Dir::Etc::sourcelist "/tmp/wish/${sources}";
+Dir::State "/tmp/apt/${name}";
+Dir::State::status "/tmp/apt/${name}/status";
+Dir::Cache "/tmp/apt/${name}/cache";
 `;
 }
 
@@ -83,45 +86,21 @@ for arch in "$@"; do
     xargs apt-get --quiet=2 --print-uris install <"$list"
   done
 done
+# What the lowest layer needs, of the chosen packages and no others: alternatives must not be decided another way for it.
+if [ -f /tmp/wish/base-layer ]; then
+  export APT_CONFIG=/tmp/wish/arm64.conf
+  mkdir -p /tmp/chosen /tmp/apt/chosen/lists/partial /tmp/apt/chosen/cache/archives/partial; : >/tmp/apt/chosen/status
+  xargs apt-get --quiet=2 --print-uris install </tmp/wish/image.arm64.list |
+    sed -n "s/^'[^']*' \\([^_]*\\)_\\([^_]*\\)_.*/\\1=\\2/p" | sed 's/%3a/:/g' |
+    xargs apt-cache --no-all-versions show >/tmp/chosen/Packages
+  export APT_CONFIG=/tmp/wish/chosen.conf
+  apt-get --quiet=2 --error-on=any update 1>&2
+  xargs apt-get --quiet=2 --print-uris install </tmp/wish/base-layer | sed -n "s/^'[^']*' \\([^_]*\\)_.*/base \\1/p"
+fi
 for index in /tmp/apt/"$1"/lists/*InRelease; do
   echo "index $(sha256sum <"$index" | cut -d' ' -f1) $(sed -n 's/^Codename: //p' "$index" | head -n 1) $(sed -n 's/^Date: //p' "$index" | head -n 1)"
 done
 `;
-
-/** Explains apt's refusals; its own lines stay in the message. */
-export function explain(failure: StepError): StepError {
-  const text = failure.problems.map((problem) => problem.hint ?? '').join('\n');
-  const lines = text.split('\n').filter((line) => /^[EW]: /.test(line));
-  const say = (message: string, hint: string): StepError =>
-    new StepError({ message: `${message}\n${lines.join('\n')}`, hint }, { cause: failure });
-  if (
-    /not signed|NO_PUBKEY|couldn't be verified|signatures were invalid|BADSIG|no longer signed|OpenPGP signature verification failed/i.test(
-      text,
-    )
-  ) {
-    return say(
-      'A package index is not signed by a key that is trusted, so nothing was taken from it',
-      'Use a genuine Debian mirror, or name the keyring of your own archive.',
-    );
-  }
-  if (/is expired|Valid-Until/i.test(text)) {
-    return say(
-      'A package index has expired, so it may hide security updates',
-      'Choose a mirror that is kept up to date, and check the clock of this host.',
-    );
-  }
-  if (/not valid yet/i.test(text)) return say('A package index is dated in the future', 'Set the clock of this host.');
-  if (/Unable to locate package|has no installation candidate/i.test(text))
-    return say('Debian has no such package', 'Correct its name in the configuration.');
-  if (/unmet dependencies|Unable to correct problems|pkgProblemResolver/i.test(text))
-    return say('These packages cannot be installed together', 'See what apt says above.');
-  if (/Could not resolve|Could not connect|Failed to fetch|Temporary failure/i.test(text))
-    return say(
-      'The package indexes could not be fetched',
-      'Check the network, or name another mirror: base: { kind: debian, mirror: URL }',
-    );
-  return failure;
-}
 
 /** `'URL' file size SHA256:hash`, as apt prints it. */
 export function parseUri(line: string, mirrors: Mirrors): LockedPackage | undefined {
@@ -137,9 +116,16 @@ export function parseUri(line: string, mirrors: Mirrors): LockedPackage | undefi
   return { name, version, architecture, size: Number(size), sha256, archive, path };
 }
 
-function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPackage[]>; indexes: LockedIndex[] } {
+interface Answer {
+  readonly sets: Map<string, LockedPackage[]>;
+  readonly baseLayer: string[];
+  readonly indexes: LockedIndex[];
+}
+
+function parse(output: string, mirrors: Mirrors): Answer {
   const sets = new Map<string, LockedPackage[]>();
   const indexes: LockedIndex[] = [];
+  const baseLayer: string[] = [];
   let current: LockedPackage[] = [];
   for (const line of output.split('\n')) {
     const [word, first = '', second = ''] = line.split(' ');
@@ -149,13 +135,14 @@ function parse(output: string, mirrors: Mirrors): { sets: Map<string, LockedPack
     }
     const found = parseUri(line, mirrors);
     if (found !== undefined) current.push(found);
+    if (word === 'base') baseLayer.push(first);
     if (word === 'index') {
       const suite = SUITES.find((known) => known.suite === second);
       const date = new Date(line.split(' ').slice(3).join(' '));
       if (suite !== undefined) indexes.push({ ...suite, date: date.toISOString(), sha256: first });
     }
   }
-  return { sets, indexes };
+  return { sets, baseLayer: baseLayer.sort(), indexes };
 }
 
 /**
@@ -185,6 +172,11 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
       const words = ['?essential', ...wish.packages];
       await writeFile(join(folder, `${wish.label}.${wish.architecture}.list`), `${words.join('\n')}\n`);
     }
+    if (options.base !== undefined) {
+      await writeFile(join(folder, 'base-layer'), `${['?essential', ...options.base].join('\n')}\n`);
+      await writeFile(join(folder, 'chosen.list'), 'deb [trusted=yes] copy:/tmp/chosen ./\n');
+      await writeFile(join(folder, 'chosen.conf'), aptConfig('arm64', 'chosen', 'chosen.list'));
+    }
     const local = [mirrors.debian, mirrors.security].flatMap((url) =>
       /^(file|copy):/.test(url) ? [url.replace(/^\w+:(\/\/)?/, '')] : [],
     );
@@ -203,7 +195,9 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
       .catch((failure: unknown) => {
         throw failure instanceof StepError ? explain(failure) : failure;
       });
-    const { sets, indexes } = parse(result.stdout, mirrors);
+    const { sets, baseLayer, indexes } = parse(result.stdout, mirrors);
+    if (options.base !== undefined && baseLayer.length === 0)
+      throw new StepError('apt chose no package for the lowest layer');
     if (indexes.length !== SUITES.length)
       throw new StepError(`Only ${indexes.length} of ${SUITES.length} package indexes were found`);
     const setOf = (label: string, architecture: HostArchitecture, requested: readonly string[]): LockedSet => {
@@ -219,6 +213,7 @@ export async function makeLock(ns: Namespace, options: ResolveOptions, log: Log)
       format: 1,
       made: new Date().toISOString(),
       indexes,
+      baseLayer,
       image:
         options.packages === undefined ? { requested: [], packages: [] } : setOf('image', 'arm64', options.packages),
       toolboxes: { amd64: boxes('amd64'), arm64: boxes('arm64') },

@@ -52,7 +52,7 @@ export async function makeStandIn(out: string, options: StandInOptions, log: Log
     {
       name: 'stand-in',
       inputs: { packages: sha256(JSON.stringify(lock.image)), arm64: context.arm64.id },
-      make: (upper) => bootstrap(context, lock.image.requested, upper),
+      make: (upper) => bootstrap(context, lock.image.packages, lock.image.requested, upper),
     },
   );
   const archive = join(out, 'archive');

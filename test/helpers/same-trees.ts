@@ -7,7 +7,7 @@ import { silent } from '../../src/core/log.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
 import { parseLock } from '../../src/engine/lock.ts';
 import { openContext } from '../../src/engine/open-context.ts';
-import { bootstrap } from '../../src/engine/steps/packages.ts';
+import { installBase, installMore } from '../../src/engine/steps/packages.ts';
 import { newFolder, removeTree } from '../../src/host/folders.ts';
 import type { Layer } from '../../src/host/layer.ts';
 import { digestOf, sha256 } from '../../src/plan/digest.ts';
@@ -57,14 +57,16 @@ export async function buildTree(
   requested: readonly string[],
   modules: 'few' | 'all',
 ): Promise<Trees> {
-  const [base, top] = [await newFolder(context.cache, 'same'), await newFolder(context.cache, 'same-initramfs')];
-  const folders = [base, top];
+  const folders: string[] = [];
+  for (const name of ['same-base', 'same', 'same-initramfs']) folders.push(await newFolder(context.cache, name));
+  const [base = '', more = '', top = ''] = folders;
   const remove = async (): Promise<void> => {
     for (const folder of folders) await removeTree(context.cache, context.namespace, folder);
   };
   try {
-    await bootstrap(context, requested, base);
-    const stack = onTop(layersOf([base]), top);
+    await installBase(context, base);
+    await installMore(context, layersOf([base]), more, { requested, purged: [] });
+    const stack = onTop(layersOf([base, more]), top);
     if (modules === 'few') await inToolbox(context, FEW_MODULES, stack);
     await inImage(context, ['update-initramfs', '-c', '-k', 'all'], stack);
     await inToolbox(
@@ -115,7 +117,13 @@ export function differences(one: Manifest, other: Manifest, epoch: number): stri
 }
 
 /** Files whose code decides what an emulated build gives; a change of dispatch alone does not change it. */
-const CODE = ['src/engine/steps/packages.ts', 'src/toolbox/toolbox.ts', 'test/helpers/tree_manifest.py'];
+const CODE = [
+  'src/engine/steps/apt.ts',
+  'src/engine/steps/packages.ts',
+  'src/engine/lock.ts',
+  'src/toolbox/toolbox.ts',
+  'test/helpers/tree_manifest.py',
+];
 
 /**
  * The manifest of an emulated build, which takes minutes and depends neither on dispatch nor on its rules: kept in
@@ -124,7 +132,7 @@ const CODE = ['src/engine/steps/packages.ts', 'src/toolbox/toolbox.ts', 'test/he
 export async function emulatedManifest(requested: readonly string[], modules: 'few' | 'all'): Promise<Manifest> {
   const context = await openBuild({ dispatch: false });
   const code = CODE.map((file) => sha256(readFileSync(join(project, file))));
-  const packages = context.lock.image.packages.map((one) => one.sha256);
+  const packages = [context.lock.baseLayer, context.lock.image.packages.map((one) => one.sha256)];
   const key = digestOf([code, FEW_MODULES, context.toolbox.id, packages, context.epoch, requested, modules]).slice(
     0,
     32,

@@ -13,7 +13,7 @@ import type { BuildContext } from '../../src/engine/context.ts';
 import { packageFile } from '../../src/engine/download.ts';
 import { type LockedPackage, parseLock } from '../../src/engine/lock.ts';
 import { openContext } from '../../src/engine/open-context.ts';
-import { installPackages } from '../../src/engine/steps/packages.ts';
+import { bootstrap } from '../../src/engine/steps/packages.ts';
 import { type Cache, openCache } from '../../src/host/cache.ts';
 import { newFolder, removeTree } from '../../src/host/folders.ts';
 import { type Namespace, openNamespace } from '../../src/host/namespace.ts';
@@ -74,13 +74,14 @@ describe('a package that writes to the kernel of the host', () => {
     const before = readFileSync('/proc/sys/kernel/core_pattern', 'utf8');
     // The shell would go on after an error of the redirection only.
     const context = await contextWith('meddler', 'echo meddled > /proc/sys/kernel/core_pattern');
+    const { packages, requested } = context.lock.image;
     const upper = await newFolder(cache, 'meddler');
     const output: string[] = [];
     const log: BuildContext['log'] = (entry) => {
       if (entry.kind === 'output') output.push(entry.text);
     };
     try {
-      await expect(installPackages({ ...context, log }, upper)).rejects.toThrow(/exit code/);
+      await expect(bootstrap({ ...context, log }, packages, requested, upper)).rejects.toThrow(/exit code/);
     } finally {
       await removeTree(cache, namespace, upper);
       await rm(packageFile(cache, context.lock.image.packages.at(-1) as LockedPackage), { force: true });

@@ -110,7 +110,15 @@ describe('a build that was killed at any time', () => {
       }
     };
     // From nothing, from the last layer on, and from finished layers on: every step gets its share of kills.
-    const rounds = [['packages', 'initramfs', 'files'], [], ['files'], [], ['files'], [], []];
+    const rounds = [
+      ['base', 'packages', 'initramfs', 'files'],
+      ['packages', 'initramfs'],
+      ['files'],
+      [],
+      ['files'],
+      [],
+      [],
+    ];
     const seen: string[] = [];
     for (const [index, layers] of rounds.entries()) {
       await forget(layers);

@@ -5,9 +5,10 @@ import type { Plan } from '../../core/plan.ts';
 import { newFolder, removeTree } from '../../host/folders.ts';
 import type { Layer } from '../../host/layer.ts';
 import type { Mount } from '../../host/namespace.ts';
+import { explain } from '../apt-refusals.ts';
 import type { Mirrors } from '../archive.ts';
 import { type Lock, type LockedIndex, type LockedPackage, requestedPackages } from '../lock.ts';
-import { COMMON_CONFIG, explain, parseUri } from '../resolve.ts';
+import { COMMON_CONFIG, parseUri } from '../resolve.ts';
 import type { BasePlace } from './layer.ts';
 import { type ImageSource, imageSources } from './sources.ts';
 

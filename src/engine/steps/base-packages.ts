@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StepError } from '../../core/errors.ts';
-import { newFolder, removeTree } from '../../host/folders.ts';
 import type { Layer } from '../../host/layer.ts';
 import { type BuildContext, inToolbox, onTop } from '../context.ts';
 import type { Lock, LockedBase } from '../lock.ts';
-import { makeRepository } from '../repository.ts';
+import { POLICY, withApt } from './apt.ts';
 import { CLAMP_UPPER, CLEAN, refuseOthers } from './packages.ts';
 
 /** Name and version of everything that must be installed in the end. */
@@ -26,33 +25,11 @@ const BEFORE = `
 cd /tmp/image
 rm -f boot/initrd.img-* boot/firmware/initramfs* boot/firmware/initrd*
 rm -f etc/resolv.conf
-printf '#!/bin/sh\\nexit 101\\n' > usr/sbin/policy-rc.d
-chmod 755 usr/sbin/policy-rc.d
-`;
-
-const aptConfig = (architectures: readonly string[]): string => `APT::Architecture "arm64";
-APT::Architectures { ${architectures.map((name) => `"${name}";`).join(' ')} };
-APT::Sandbox::User "root";
-APT::Install-Recommends "false";
-Acquire::Languages "none";
-Dir::Etc::main "/dev/null";
-Dir::Etc::parts "/dev/null";
-Dir::Etc::sourcelist "/tmp/build/archive.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferences "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-DPkg::Options { "--force-confask"; "--force-confnew"; "--force-confmiss"; "--force-unsafe-io"; };
-DPkg::Use-Pty "false";
-`;
+${POLICY}`;
 
 // In the image. Accounts of people go with their homes: devices make their own. What belonged to them elsewhere is root's.
 const INSTALL = `
-export APT_CONFIG=/tmp/build/apt.conf
-cp /tmp/repository/Packages /tmp/build/ && cd /tmp
-printf '%s' "$1" > /tmp/build/apt.conf
-echo 'deb [trusted=yes] copy:///tmp/repository ./' > /tmp/build/archive.list
-apt-get --quiet=2 update
-wish=$2; extra=$3
+wish=$1; extra=$2
 dpkg --get-selections | awk '$2 == "hold" { print $1 " install" }' | dpkg --set-selections
 [ -z "$wish" ] || apt-get --quiet=2 --yes --purge --reinstall --allow-downgrades --allow-remove-essential --allow-change-held-packages install $wish
 rest=$(dpkg-query --show --showformat '\${db:Status-Abbrev} \${binary:Package}\\n' | sed -n 's/^rc *//p')
@@ -104,41 +81,24 @@ find usr/share/initramfs-tools/scripts etc/initramfs-tools/scripts -type f '(' -
 
 /** Makes of the base image's packages those that the lock lists: newer ones, more, fewer; and takes out what is personal. */
 export async function installOnBase(context: BuildContext, below: readonly Layer[], upper: string): Promise<void> {
-  const { cache, namespace, lock, arm64, epoch, log, signal } = context;
+  const { lock } = context;
   const { base } = lock;
   if (base === undefined) throw new TypeError('a lock without a base');
   const stack = onTop(below, upper);
   await inToolbox(context, BEFORE, stack);
-  const repository = await newFolder(cache, 'repository-image');
-  try {
-    await makeRepository(cache, namespace, lock.image.packages, join(repository, 'fs'));
-    const architectures = [...new Set(['arm64', ...base.installed.map((line) => line.split(' ')[2] ?? '')])];
-    const wish = [
-      ...lock.image.packages.map(({ name, version }) => `${name}=${version}`),
-      ...base.removed.map((name) => `${name}-`),
-    ];
-    const before = new Set(base.installed.map((line) => line.split(' ')[0]));
-    const extra = lock.image.packages
-      .map(({ name }) => name)
-      .filter((name) => !before.has(name) && !lock.image.requested.includes(name));
-    const config = aptConfig(architectures.filter((name) => name !== 'all'));
-    await namespace.run(['sh', '-euc', `mkdir /tmp/build\n${INSTALL}`, 'sh', config, wish.join(' '), extra.join(' ')], {
-      root: { kind: 'stack', ...stack },
-      mounts: [{ kind: 'bind', source: join(repository, 'fs'), target: '/tmp/repository' }, ...arm64.mounts],
-      ...(arm64.emulator === undefined ? {} : { emulator: arm64.emulator }),
-      unsynced: true,
-      env: {
-        SOURCE_DATE_EPOCH: String(epoch),
-        INITRD: 'No',
-        DEBIAN_FRONTEND: 'noninteractive',
-        DPKG_COLORS: 'never',
-      },
-      onOutput: (text) => log({ kind: 'output', text }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-  } finally {
-    await removeTree(cache, namespace, repository);
-  }
+  const architectures = [...new Set(['arm64', ...base.installed.map((line) => line.split(' ')[2] ?? '')])];
+  const wish = [
+    ...lock.image.packages.map(({ name, version }) => `${name}=${version}`),
+    ...base.removed.map((name) => `${name}-`),
+  ];
+  const before = new Set(base.installed.map((line) => line.split(' ')[0]));
+  const extra = lock.image.packages
+    .map(({ name }) => name)
+    .filter((name) => !before.has(name) && !lock.image.requested.includes(name));
+  await withApt(context, stack, INSTALL, {
+    architectures: architectures.filter((name) => name !== 'all'),
+    args: [wish.join(' '), extra.join(' ')],
+  });
   await inToolbox(context, `${CLEAN}${AFTER}${CLAMP_UPPER}`, stack, {
     mounts: [{ kind: 'bind', source: join(upper, 'fs'), target: '/tmp/upper' }],
   });

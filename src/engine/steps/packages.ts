@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StepError } from '../../core/errors.ts';
 import { newFolder, removeTree } from '../../host/folders.ts';
+import type { Layer } from '../../host/layer.ts';
 import { bootstrapCommand } from '../../toolbox/toolbox.ts';
-import type { BuildContext } from '../context.ts';
-import type { LockedPackage } from '../lock.ts';
+import { type BuildContext, inToolbox, onTop } from '../context.ts';
+import { BASE_PACKAGES, basePackages, type LockedPackage } from '../lock.ts';
 import { makeRepository } from '../repository.ts';
+import { POLICY, withApt } from './apt.ts';
 
 /** What a bootstrap leaves that belongs to the build, or would be shared by all devices. */
 export const CLEAN = `
@@ -16,7 +18,9 @@ rm -f etc/passwd- etc/group- etc/shadow- etc/gshadow- etc/subuid- etc/subgid- et
 rm -f var/lib/dpkg/*-old var/lib/dpkg/lock* var/lib/apt/extended_states.lock var/cache/ldconfig/aux-cache
 rm -f var/lib/systemd/random-seed var/lib/systemd/catalog/database var/lib/dbus/machine-id etc/hostid
 rm -f etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem
-rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/man/* root/.cache
+rm -rf var/lib/apt/lists/* var/cache/apt/* root/.cache var/cache/debconf/*-old var/cache/man/*
+# Empty folders of the package: whoever compares the image with its packages misses nothing.
+mkdir -p var/lib/apt/lists/partial var/cache/apt/archives/partial
 find tmp var/tmp run -mindepth 1 -delete
 find var/log -type f -delete
 find . -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -45,32 +49,65 @@ xargs -0r touch -h -c -d "@$SOURCE_DATE_EPOCH" < /tmp/newer
 export const unwanted = ({ plan, lock }: Pick<BuildContext, 'plan' | 'lock'>): string[] =>
   plan.purge.filter((name) => lock.image.packages.some((one) => one.name === name));
 
-/** Bootstraps the image's packages from the lock, and makes sure that they are what it lists. */
-export async function installPackages(context: BuildContext, upper: string): Promise<void> {
-  const { lock } = context;
-  await bootstrap(context, lock.image.requested, upper);
+const statusOf = (upper: string): string => readFileSync(join(upper, 'fs', 'var/lib/dpkg/status'), 'utf8');
+
+/** The lowest layer: what every image of this lock's Debian has. */
+export async function installBase(context: BuildContext, upper: string): Promise<void> {
+  const packages = basePackages(context.lock);
+  await bootstrap(context, packages, BASE_PACKAGES, upper);
+  refuseOthers(packages, statusOf(upper));
+}
+
+const INSTALL = `
+apt-get --quiet=2 --yes install $1
+[ -z "$2" ] || dpkg --purge $2
+`;
+
+/** Installs the rest of the lock's packages on top, purges what the plan does not want, and makes sure that no other is there. */
+export async function installPackages(context: BuildContext, below: readonly Layer[], upper: string): Promise<void> {
+  const { image } = context.lock;
   const purged = unwanted(context);
+  await installMore(context, below, upper, { requested: image.requested, purged });
   refuseOthers(
-    lock.image.packages.filter((one) => !purged.includes(one.name)),
-    readFileSync(join(upper, 'fs', 'var/lib/dpkg/status'), 'utf8'),
+    image.packages.filter(({ name }) => !purged.includes(name)),
+    statusOf(upper),
   );
 }
 
+/** Installs `requested` and what it needs on top of what is there, from the lock. */
+export async function installMore(
+  context: BuildContext,
+  below: readonly Layer[],
+  upper: string,
+  { requested, purged }: { readonly requested: readonly string[]; readonly purged: readonly string[] },
+): Promise<void> {
+  const stack = onTop(below, upper);
+  await inToolbox(context, POLICY, stack);
+  const args = [requested.join(' '), purged.join(' ')];
+  await withApt(context, stack, INSTALL, { architectures: ['arm64'], args });
+  await inToolbox(context, `${CLEAN}${CLAMP_UPPER}`, stack, {
+    mounts: [{ kind: 'bind', source: join(upper, 'fs'), target: '/tmp/upper' }],
+  });
+}
+
 /**
- * Installs `requested` and what it needs, from the lock and without recommendations. No initramfs is made yet: INITRD=No
- * is what its kernel hook asks for, and without one the trigger has nothing to update.
+ * Installs `requested` and what it needs into an empty folder, from `packages` and without recommendations. No initramfs
+ * is made yet: INITRD=No is what its kernel hook asks for, and without one the trigger has nothing to update.
  */
-export async function bootstrap(context: BuildContext, requested: readonly string[], upper: string): Promise<void> {
-  const { cache, namespace, lock, toolbox, arm64, epoch, log, signal } = context;
+export async function bootstrap(
+  context: BuildContext,
+  packages: readonly LockedPackage[],
+  requested: readonly string[],
+  upper: string,
+): Promise<void> {
+  const { cache, namespace, toolbox, arm64, epoch, log, signal } = context;
   await context.prepare();
   const repository = await newFolder(cache, 'repository-image');
   try {
-    await makeRepository(cache, namespace, lock.image.packages, join(repository, 'fs'));
+    await makeRepository(cache, namespace, packages, join(repository, 'fs'));
     // The handler must be there before the first program runs, so the bootstrap sees its mounts from the start.
     const inside = arm64.mounts.map((mount) => ({ ...mount, target: `/tmp/image${mount.target}` }));
     const command = bootstrapCommand('/tmp/image', 'arm64', requested);
-    const purge = unwanted(context);
-    if (purge.length > 0) command.splice(1, 0, `--customize-hook=chroot "$1" dpkg --purge ${purge.join(' ')}`);
     const script = `${'"$@"'}\n${unmount(inside.map(({ target }) => target))}${CLEAN}${CLAMP}`;
     await toolbox.run(['sh', '-euc', script, 'sh', ...command], {
       mounts: [

@@ -9,6 +9,7 @@ const stanza = (name: string, version: string, architecture = 'arm64', status = 
 const set = { requested: [], packages: [] };
 const lock: Lock = {
   format: 1,
+  baseLayer: [],
   made: '2026-11-01T00:00:00.000Z',
   indexes: [{ archive: 'raspi', suite: 'trixie', date: '2026-10-31T00:00:00.000Z', sha256: 'b'.repeat(64) }],
   base: {

@@ -29,6 +29,7 @@ const set: LockedSet = {
 const boxes = { build: set, boot: set };
 const lock: Lock = {
   format: 1,
+  baseLayer: [],
   made: '2026-01-02T00:00:00.000Z',
   indexes: [
     { archive: 'debian', suite: 'trixie', date: '2026-01-01T00:00:00.000Z', sha256: sha },
@@ -55,7 +56,8 @@ describe('lock file', () => {
     ['another format', 'format: 2\n', /format 2 is not known/],
     ['no YAML', 'a: [\n', /cannot be used/],
     ['a line that is no package', formatLock(lock).replaceAll(' 12 ', ' twelve '), /not a package/],
-    ['no toolbox', 'format: 1\nmade: 2026-01-01\nindexes: []\n', /a mapping was expected/],
+    ['no base layer', 'format: 1\nmade: 2026-01-01\nindexes: []\n', /`baseLayer` is missing/],
+    ['no toolbox', 'format: 1\nmade: 2026-01-01\nindexes: []\nbaseLayer: []\n', /a mapping was expected/],
   ])('refuses %s', (_what, text, message) => expect(() => parseLock(text, 'x.lock.yaml')).toThrow(message));
 });
 
