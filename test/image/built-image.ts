@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
@@ -6,7 +5,6 @@ import type { PlannedCheck } from '../../src/core/check.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { build } from '../../src/engine/build.ts';
-import { sha256File } from '../../src/host/sha256.ts';
 import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
 
@@ -22,8 +20,8 @@ export interface BuiltImage {
 let once: Promise<BuiltImage> | undefined;
 
 /**
- * The image of the default configuration, really built; one for all tests. It is built again when the plan is another
- * one; after a change of the engine alone, remove work/test-image.
+ * The image of the default configuration, really built; one for all tests and runs, as long as nothing changed that it is
+ * made of.
  */
 export function builtImage(): Promise<BuiltImage> {
   once ??= make();
@@ -34,20 +32,8 @@ async function make(): Promise<BuiltImage> {
   const config = join(project, 'config', 'amslpr.yaml');
   const plan = makePlan(loadConfig(config, stages), stages, project);
   const image = join(out, `${plan.name}.img`);
-  if ((await builtDigest(plan.name)) !== plan.digest) {
-    await build(plan, { out, lockFile: join(project, 'config', 'amslpr.lock.yaml'), project }, print);
-  }
+  await build(plan, { out, lockFile: join(project, 'config', 'amslpr.lock.yaml'), project }, print);
   return { image, plan, checks: plan.checks };
-}
-
-/** Digest of the plan that the image in the folder was built from; none when the image is not the one of that build. */
-async function builtDigest(name: string): Promise<string | undefined> {
-  const read = (file: string) => readFile(join(out, `${name}.${file}`), 'utf8').catch(() => '');
-  const [sums, text] = [await read('SHA256SUMS'), await read('plan.json')];
-  const digest = await sha256File(join(out, `${name}.img`)).catch(() => undefined);
-  if (digest === undefined || text === '' || !sums.includes(`${digest}  ${name}.img\n`)) return undefined;
-  const plan: unknown = JSON.parse(text);
-  return typeof plan === 'object' && plan !== null && 'digest' in plan ? String(plan.digest) : undefined;
 }
 
 const print: Log = (entry) => {
