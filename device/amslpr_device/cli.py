@@ -12,6 +12,7 @@ app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
+isolate [status|end]  cut the device off from all but the caller (sudo)
 rescue end          leave rescue: a normal start          (sudo)
 first-boot, provision, rescue, serve, console: what the units run
 """
@@ -42,6 +43,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import audit
 
         return audit.main('--json' in rest)
+    if verb == 'isolate':
+        from amslpr_device.incident import isolate
+
+        return isolate.main(Context(), rest)
     if verb == 'rescue' and rest in ([], ['end']):
         from amslpr_device import rescue
 
