@@ -13,6 +13,7 @@ tls renew           a new certificate, when it is due  (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
+collect-evidence    what an incident left, to a file of yours (sudo)
 rescue end          leave rescue: a normal start          (sudo)
 first-boot, provision, rescue, serve, console: what the units run
 """
@@ -47,6 +48,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device.incident import isolate
 
         return isolate.main(Context(), rest)
+    if verb == 'collect-evidence':
+        from amslpr_device.incident import evidence
+
+        return evidence.main(Context(), rest)
     if verb == 'rescue' and rest in ([], ['end']):
         from amslpr_device import rescue
 

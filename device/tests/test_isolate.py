@@ -161,7 +161,9 @@ def test_permanent_until_somebody_ends_it(site: Site) -> None:
 
 @pytest.mark.slow
 def test_opens_nothing_that_the_firewall_keeps_closed(site: Site) -> None:
-    site.device.run('nft', 'add table inet ufw; add chain inet ufw in { type filter hook input priority 0; policy drop; }')
+    site.device.run(
+        'nft', 'add table inet ufw; add chain inet ufw in { type filter hook input priority 0; policy drop; }'
+    )
     site.isolate()
     assert site.open_to_admin() == [False, False]
 
@@ -197,7 +199,9 @@ def test_spells_addresses_in_one_way(given: str, expected: str) -> None:
     assert isolate.kept(given) == expected
 
 
-@pytest.mark.parametrize('given', ['host', '192.0.2.0/24', '127.0.0.1', '::1', '::', '224.0.0.1', 'fe80::7', 'fe80::7%"; x'])
+@pytest.mark.parametrize(
+    'given', ['host', '192.0.2.0/24', '127.0.0.1', '::1', '::', '224.0.0.1', 'fe80::7', 'fe80::7%"; x']
+)
 def test_refuses_what_is_no_address_of_a_caller(given: str) -> None:
     with pytest.raises(StepError):
         isolate.kept(given)
