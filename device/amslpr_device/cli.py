@@ -14,6 +14,7 @@ prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
 collect-evidence    what an incident left, to a file of yours (sudo)
+support-bundle      states and versions for whoever helps, no secret (sudo)
 rescue end          leave rescue: a normal start          (sudo)
 first-boot, provision, rescue, serve, console: what the units run
 """
@@ -52,6 +53,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device.incident import evidence
 
         return evidence.main(Context(), rest)
+    if verb == 'support-bundle':
+        from amslpr_device.incident import support
+
+        return support.main(Context(), rest)
     if verb == 'rescue' and rest in ([], ['end']):
         from amslpr_device import rescue
 
