@@ -40,13 +40,16 @@ def values(text: str) -> list[str]:
     def search(found: Any, named: bool) -> Iterator[str]:
         if isinstance(found, dict):
             for key, value in found.items():
-                secret = re.search(r'pass|secret|token|salt|hash|proof|key|psk|url', key, re.I) is not None
+                secret = re.search(r'pass|secret|token|salt|hash|proof|key|psk', key, re.I) is not None
                 yield from search(value, secret)
         elif isinstance(found, list):
             for value in found:
                 yield from search(value, named)
-        elif isinstance(found, str) and named:
-            yield found
+        elif isinstance(found, str):
+            # A camera's address may hold its password, whatever it is called.
+            yield from re.findall(r'://[^/@\s]*:([^/@\s]+)@', found)
+            if named:
+                yield found
 
     try:
         return [*hashes(text), *search(json.loads(text), False)]
