@@ -9,6 +9,7 @@ import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
 import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
+import { incident } from './incident.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
 import { mounts } from './mounts.ts';
@@ -47,6 +48,7 @@ export const stages: readonly AnyStage[] = [
   // What the card and the first boot bring
   firstBoot,
   rescue,
+  incident,
   bootFiles,
   raspberryPiOs,
 ];

@@ -109,6 +109,8 @@ def readable(text: str) -> str:
     lines += [found['message']] if found['message'] else []
     lines += [f'Next: {found["hint"]}'] if found['hint'] else []
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
+    if found['isolated']:
+        lines.append(f'Isolated {found["isolated"]}. To connect it again: sudo amslpr-device isolate end')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
     proof = (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from network_pair import DEVICE, Party, parties
 
+from amslpr_device import cli, service
 from amslpr_device.context import Context, StepError
 from amslpr_device.incident import caller, isolate
 
@@ -183,6 +184,18 @@ def test_refuses_to_cut_everybody_off(ctx: Context, capsys: pytest.CaptureFixtur
             isolate.parse(arguments)
         assert ended.value.code == 2
     assert '--minutes 0: 1 to 10080' in capsys.readouterr().err
+
+
+def test_the_status_says_so(ctx: Context) -> None:
+    record = ctx.state / isolate.RECORD
+    assert service.facts(ctx)['isolated'] == ''
+    record.write_text('{"keep": [], "until": 4102444800}')
+    assert service.facts(ctx)['isolated'] == 'until 2100-01-01 00:00 UTC'
+    assert 'Isolated until 2100-01-01 00:00 UTC. ' in cli.readable(service.answer(ctx, 'status')[1])
+    record.write_text('{"keep": [], "until": null}')
+    assert service.facts(ctx)['isolated'] == 'until somebody ends it'
+    record.write_text('{"keep": [], "until": 1}')
+    assert service.facts(ctx)['isolated'] == ''
 
 
 @pytest.mark.parametrize(

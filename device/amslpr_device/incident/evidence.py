@@ -13,8 +13,10 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from amslpr_device.context import Context, StepError
@@ -99,34 +101,34 @@ def collect(ctx: Context, archive: Archive, case: str, keys: list[str]) -> list[
     """Writes all members in their order; returns what could not be had."""
     errors: list[str] = []
     archive.add('CUSTODY.txt', custody(ctx, case, keys).encode())
-    steps = [
-        (
-            name,
-            lambda name=name, line=line, limit=limit: archive.add_parts(
-                name, output_of(shlex.split(line), limit, errors.append)
-            ),
-        )
-        for name, line, limit in COMMANDS
-    ]
+    steps: list[tuple[str, Callable[[], None]]] = []
+    for name, line, limit in COMMANDS:
+        steps.append((name, partial(command, archive, name, line, limit, errors)))
     for folder, patterns in FILES:
-        steps.append(
-            (folder, lambda folder=folder, patterns=patterns: sources.copy(ctx, archive, folder, patterns, errors))
-        )
-    steps += [
-        ('02-processes/programs', lambda: archive.add_parts('02-processes/programs', sources.programs())),
-        ('05-open-files', lambda: archive.add_parts('05-open-files', sources.open_files())),
-        (
-            '08-memory-files',
-            lambda: archive.add_parts('08-memory-files', sources.listing(ctx, ['/run', '/tmp', '/dev/shm'])),
-        ),
-        ('14-files/changed', lambda: archive.add_parts('14-files/changed', sources.changed(ctx, time.time()))),
-        ('14-files/sha256', lambda: archive.add_parts('14-files/sha256', sources.hashes(ctx))),
-    ]
+        steps.append((folder, partial(sources.copy, ctx, archive, folder, patterns, errors)))
+    read: dict[str, Callable[[], Iterable[bytes]]] = {
+        '02-processes/programs': sources.programs,
+        '05-open-files': sources.open_files,
+        '08-memory-files': partial(sources.listing, ctx, ['/run', '/tmp', '/dev/shm']),
+        '14-files/changed': partial(sources.changed, ctx, time.time()),
+        '14-files/sha256': partial(sources.hashes, ctx),
+    }
+    steps += [(name, partial(parts, archive, name, source)) for name, source in read.items()]
     for _, step in sorted(steps, key=lambda one: one[0][:2]):
         step()
     archive.add('errors.txt', ''.join(f'{one}\n' for one in errors).encode())
     archive.add('ended.txt', f'{now()}\n'.encode())
     return errors
+
+
+def command(archive: Archive, name: str, line: str, limit: int, errors: list[str]) -> None:
+    """What a program says, as a member."""
+    archive.add_parts(name, output_of(shlex.split(line), limit, errors.append))
+
+
+def parts(archive: Archive, name: str, source: Callable[[], Iterable[bytes]]) -> None:
+    """What we read ourselves, as a member; read when its turn comes."""
+    archive.add_parts(name, source())
 
 
 def main(ctx: Context, rest: list[str], out: Writer | None = None) -> int:

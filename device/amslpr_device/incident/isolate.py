@@ -186,6 +186,16 @@ def status(ctx: Context) -> str:
     return f'isolated until {until} ({left(seconds)} left); kept: {who}'
 
 
+def recorded(ctx: Context) -> str:
+    """The same by the record alone, for whoever may not ask the kernel; empty when nothing cuts."""
+    record = ctx.remember(RECORD)
+    if not record or (record['until'] and record['until'] <= time.time()):
+        return ''
+    if not record['until']:
+        return 'until somebody ends it'
+    return datetime.fromtimestamp(record['until'], UTC).strftime('until %Y-%m-%d %H:%M UTC')
+
+
 def left(seconds: int) -> str:
     """A time for people."""
     return f'{seconds} s' if seconds < 120 else f'{seconds // 60} min'
@@ -193,7 +203,7 @@ def left(seconds: int) -> str:
 
 def parse(rest: list[str]) -> argparse.Namespace:
     """Reads the arguments; ends the program with 2 when they make no sense."""
-    parser = argparse.ArgumentParser(prog='amslpr-device isolate', description=__doc__.split('\n\n')[0])
+    parser = argparse.ArgumentParser(prog='amslpr-device isolate', description=(__doc__ or '').split('\n')[0])
     parser.add_argument('verb', nargs='?', choices=['status', 'end', 'try', 'again'])
     time_ = parser.add_mutually_exclusive_group()
     time_.add_argument('--minutes', type=int, default=MINUTES, help=f'1 to {WEEK}; {MINUTES} unless given')
@@ -240,5 +250,6 @@ def cut(ctx: Context, wanted: argparse.Namespace) -> None:
             'nobody would be left who reaches this device: it was not called over SSH',
             'say who is kept: sudo amslpr-device isolate --keep ADDRESS',
         )
-    ports = sorted({ssh_port(ctx), *([found[1]] if found else [])})
+    own = ssh_port(ctx)
+    ports = sorted({own, found[1] if found else own})
     start(ctx, keep, ports, None if wanted.permanent else wanted.minutes)
