@@ -1,6 +1,8 @@
 import type { AnyStage } from '../src/core/stage.ts';
 import { accounts } from './accounts.ts';
+import { apparmor } from './apparmor.ts';
 import { application } from './application.ts';
+import { auditing } from './auditing.ts';
 import { backup } from './backup.ts';
 import { baseSystem } from './base-system.ts';
 import { bootFiles } from './boot-files.ts';
@@ -43,6 +45,8 @@ export const stages: readonly AnyStage[] = [
   application,
   tls,
   nginx,
+  apparmor,
+  auditing,
   backup,
 
   // What the card and the first boot bring
