@@ -1,6 +1,8 @@
 import type { AnyStage } from '../src/core/stage.ts';
 import { accounts } from './accounts.ts';
+import { apparmor } from './apparmor.ts';
 import { application } from './application.ts';
+import { auditing } from './auditing.ts';
 import { backup } from './backup.ts';
 import { baseSystem } from './base-system.ts';
 import { bootFiles } from './boot-files.ts';
@@ -9,6 +11,7 @@ import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
 import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
+import { incident } from './incident.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
 import { mounts } from './mounts.ts';
@@ -42,11 +45,14 @@ export const stages: readonly AnyStage[] = [
   application,
   tls,
   nginx,
+  apparmor,
+  auditing,
   backup,
 
   // What the card and the first boot bring
   firstBoot,
   rescue,
+  incident,
   bootFiles,
   raspberryPiOs,
 ];

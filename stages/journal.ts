@@ -19,9 +19,6 @@ export const journal = defineStage({
     53: runBook('central-logs', 'How to send the journal to another machine, and what to mind.'),
     54: built('journald and logrotate limit size and age, so logs never fill the card.'),
     55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
-    56: runBook('incident', 'Steps from the first suspicion to the return to service.'),
-    57: runBook('incident', 'A table to fill in: who decides, who acts, who is told.'),
-    58: runBook('incident', 'Twice a year, on a device in the emulator.'),
   },
 
   options: Type.Object(

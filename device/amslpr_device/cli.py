@@ -12,6 +12,9 @@ app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
+isolate [status|end]  cut the device off from all but the caller (sudo)
+collect-evidence    what an incident left, to a file of yours (sudo)
+support-bundle      states and versions for whoever helps, no secret (sudo)
 rescue end          leave rescue: a normal start          (sudo)
 first-boot, provision, rescue, serve, console: what the units run
 """
@@ -42,6 +45,18 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import audit
 
         return audit.main('--json' in rest)
+    if verb == 'isolate':
+        from amslpr_device.incident import isolate
+
+        return isolate.main(Context(), rest)
+    if verb == 'collect-evidence':
+        from amslpr_device.incident import evidence
+
+        return evidence.main(Context(), rest)
+    if verb == 'support-bundle':
+        from amslpr_device.incident import support
+
+        return support.main(Context(), rest)
     if verb == 'rescue' and rest in ([], ['end']):
         from amslpr_device import rescue
 
@@ -94,6 +109,8 @@ def readable(text: str) -> str:
     lines += [found['message']] if found['message'] else []
     lines += [f'Next: {found["hint"]}'] if found['hint'] else []
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
+    if found['isolated']:
+        lines.append(f'Isolated {found["isolated"]}. To connect it again: sudo amslpr-device isolate end')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
     proof = (

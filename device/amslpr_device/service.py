@@ -18,6 +18,7 @@ from typing import Any
 from amslpr_device import bundle, status
 from amslpr_device import unlock as methods
 from amslpr_device.context import Context
+from amslpr_device.incident import isolate
 from amslpr_device.steps import site
 from amslpr_device.steps.data import passphrase_file
 from amslpr_device.steps.data_open import BY_RECOVERY
@@ -86,6 +87,7 @@ def facts(ctx: Context) -> dict[str, Any]:
         'unlock_word': methods.word(ctx) if methods_ask(ctx) else '',
         'opened_by_recovery': (ctx.run_folder / BY_RECOVERY).exists(),
         'recovery': 'proven' if found.get('proven') else 'unproven',
+        'isolated': isolate.recorded(ctx),
     }
 
 

@@ -11,6 +11,7 @@ import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { collectCanaries, placesOf } from './canaries.ts';
 import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
+import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
 // The default image under QEMU's virt machine. Each guest takes minutes to start, so that one serves many tests, in
 // their order: the first with the method `card`, the second with `passphrase`.
@@ -139,6 +140,23 @@ describe('the default image with the method card', () => {
     const { 'random seed': _after, ...now } = await identities(device);
     expect(now).toEqual(kept);
     expect(failures(await device.audit())).toEqual([]);
+  });
+
+  it('is isolated from all but SSH of its caller, and connected again', async () => {
+    const { said, ...seen } = await isolation(card, device);
+    expect(said).toMatch(/^isolated until .* kept: 10\.0\.2\.2$/m);
+    expect(seen).toEqual({ before: 200, meanwhile: expect.any(String), ended: 'not isolated', after: 200 });
+  });
+
+  it('gives evidence that its admin can open, and a support bundle without any of its secrets', async () => {
+    const names = await evidence(card, device);
+    expect(names[0]).toBe('CUSTODY.txt');
+    expect(names).toEqual(
+      expect.arrayContaining(['02-processes/ps', '03-network/sockets', '07-kernel/log', '14-files/sha256']),
+    );
+    expect(names.some((name) => name.startsWith('09-journal/journal.export'))).toBe(true);
+    const { open, closed } = await collectCanaries(card, device, listed);
+    expect(await leaksOfBundle(device, [...open, ...closed])).toEqual([]);
   });
 
   it('has no secrets in the open but those of docs/secrets.md', async () => {

@@ -1,0 +1,73 @@
+import { file, installed, run, unit } from '../src/core/shorthand.ts';
+import { defineStage, Type } from '../src/core/stage.ts';
+
+const LOG = '/var/log/audit';
+
+export const auditing = defineStage({
+  name: 'auditing',
+  title: 'Record what people and programs change (auditd)',
+  about:
+    "The kernel's audit log: changes of accounts, keys, units, firewall and code, commands as root, refused access. It is on the encrypted partition, 36 MiB at most, and while that is closed nothing is recorded. Nothing waits for it and nothing halts for it: records are dropped first. On a kernel without auditing it does not start.",
+  guide: {},
+  needs: ['data'],
+
+  options: Type.Object({}, { additionalProperties: false }),
+
+  contribute(_options, { overlay }) {
+    const conf = '/etc/audit/auditd.conf';
+    const open = { when: 'data-open' } as const;
+    return {
+      packages: ['auditd'],
+      diversions: [conf],
+      files: [
+        overlay(conf, { mode: '0640' }),
+        overlay('/etc/audit/rules.d/zz-amslpr.rules', { mode: '0640' }),
+        overlay('/etc/systemd/system/auditd.service'),
+      ],
+      units: {
+        'auditd.service': 'enabled',
+        // Loaded with auditd, which asks for it: before that records would go to the kernel's log.
+        'audit-rules.service': 'disabled',
+        // Would write every record to the journal once more.
+        'systemd-journald-audit.socket': 'masked',
+      },
+      allowed: { units: ['auditd.service'] },
+      dataBinds: [{ path: LOG, name: 'audit', mode: '0700', owner: 'root:root' }],
+      checks: {
+        installed: installed('auditd is there', 'auditd'),
+        starts: unit('auditd starts with the encrypted partition', 'auditd.service', 'enabled'),
+        'once-only': unit('Records are not written twice', 'systemd-journald-audit.socket', 'masked'),
+        bounded: file('The audit log is bounded, and never halts the device', conf, {
+          mode: '0640',
+          owner: 'root:root',
+          matches: [
+            /^max_log_file = 6$/m,
+            /^num_logs = 6$/m,
+            /^max_log_file_action = ROTATE$/m,
+            /^disk_full_action = SUSPEND$/m,
+          ],
+          lacks: /_action = (HALT|halt|SINGLE|single|EXEC|exec)/,
+        }),
+        rules: file('Rules record changes of accounts and code', '/etc/audit/rules.d/zz-amslpr.rules', {
+          mode: '0640',
+          owner: 'root:root',
+          matches: [/^--backlog_wait_time 0$/m, /^-f 1$/m, /key=identity$/m, /key=code$/m],
+          lacks: /^-(f 2|e 2)/m,
+          why: 'Mode 2 of -f would stop the kernel, and a wait time would stop programs while the log is slow.',
+        }),
+        runs: run('The kernel gives its records to auditd, and waits for nobody', 'auditctl -s', {
+          ...open,
+          matches: [/^enabled 1$/m, /^failure 1$/m, /^pid [1-9]/m, /^backlog_wait_time 0$/m],
+        }),
+        loaded: run('The kernel has the rules', 'auditctl -l', {
+          ...open,
+          matches: [/key=identity$/m, /key=privileges$/m, /key=code$/m, /key=root-commands$/m, /key=time$/m],
+        }),
+        written: run('The log is on the encrypted partition', 'findmnt -no SOURCE /var/log/audit', {
+          ...open,
+          matches: /amslpr-data/,
+        }),
+      },
+    };
+  },
+});
