@@ -128,7 +128,7 @@ describe('an upgrade of the booted image from a local archive', () => {
   it('has every changed configuration file', async () => {
     expect(upgrade.conffiles.size).toBeGreaterThan(100);
     // A diverted file is the stage's; dpkg keeps its package's beside it.
-    const moved = (path: string) => (plan.diversions.includes(path) ? `${path}.distrib` : path);
+    const moved = (path: string) => ((plan.diversions as readonly string[]).includes(path) ? `${path}.distrib` : path);
     const sums = [...upgrade.conffiles].map(([path, md5]) => `${md5}  ${moved(path)}\n`).join('');
     const text = Buffer.from(sums).toString('base64');
     expect(await shell(`printf %s ${text} | base64 -d | md5sum --quiet -c 2>&1`, { okCodes: [0, 1] })).toBe('');
