@@ -105,7 +105,7 @@ def sans(told: str) -> list[str]:
 
 
 def served(ctx: Context) -> str:
-    """The line by which nginx answers to the names of the site; host name and addresses are in its own configuration."""
+    """The line by which nginx answers to the names of the site; its own configuration has host name and addresses."""
     listed = [one for one in names(ctx) if not is_address(one) and one != ctx.site['hostname']]
     return f'server_name {" ".join(listed)};\n'
 
