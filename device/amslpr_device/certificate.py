@@ -40,14 +40,16 @@ def renew(ctx: Context, reload: Callable[[], None]) -> str:
     if not ctx.site or not public:
         raise StepError(f'{key} is not there or is no key', 'open the data partition: amslpr-device unlock')
     mark = ctx.run_folder / 'certificate-renewed'
-    if is_foreign(ctx, certificate, public):
+    # A public authority that has not answered in time is followed by our own: trust is lost, the service is not.
+    followed = (folder / 'acme.json').exists() and ends_within(ctx, certificate, 0)
+    if is_foreign(ctx, certificate, public) and not followed:
         if ends_within(ctx, certificate, FOREIGN):
             raise StepError(
                 'the certificate of another authority ends within 14 days, or has ended',
                 'get a new one: docs/runbooks/certificates.md',
             )
         return 'The certificate is of another authority and stays'
-    if tls.certificate_ok(ctx, certificate, public) and not ends_within(ctx, certificate, due(ctx)):
+    if not followed and tls.certificate_ok(ctx, certificate, public) and not ends_within(ctx, certificate, due(ctx)):
         if not mark.exists():
             return f'The certificate is good for {due(ctx) // DAY} days and more'
     else:

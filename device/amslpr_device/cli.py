@@ -10,6 +10,8 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
+tls public NAME     one of a public authority, by certbot (sudo)
+tls private         the device's own again             (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
@@ -73,6 +75,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import certificate
 
         return certificate.main(Context())
+    if verb == 'tls' and rest[:1] in (['public'], ['private'], ['acme']):
+        from amslpr_device import acme
+
+        return acme.main(Context(), rest)
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')

@@ -24,10 +24,15 @@ while True:
     for key, _ in chosen.select():
         if key.data == 'new':
             chosen.register(key.fileobj.accept()[0], selectors.EVENT_READ, 'data')
-        elif data := key.fileobj.recv(100):
+            continue
+        try:
+            data = key.fileobj.recv(100)
             key.fileobj.sendall(data)
-        else:
+        except OSError:
+            data = b''
+        if not data:
             chosen.unregister(key.fileobj)
+            key.fileobj.close()
 """
 PROBE = """
 import json, socket, sys

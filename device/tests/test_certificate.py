@@ -51,6 +51,16 @@ def test_a_fresh_one_stays(web: Context, nginx: Nginx) -> None:
     assert files(web) == before and nginx.reloads == 0
 
 
+def test_nginx_answers_to_the_names_of_the_site(web: Context) -> None:
+    tls.make(web)
+    path = web.at(tls.FOLDER) / tls.SERVED
+    assert path.read_text() == 'server_name gate-north.local gate.example;\n'
+    path.unlink()
+    assert not tls.product_ok(web)
+    tls.make(web)
+    assert tls.product_ok(web)
+
+
 def test_one_that_is_due_is_made_anew_with_its_key(web: Context, nginx: Nginx) -> None:
     with_days(web, 20)
     tls.make(web)

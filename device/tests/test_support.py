@@ -107,7 +107,8 @@ for one in spoken:
     else:
         import json
         fields = {'__REALTIME_TIMESTAMP': one, 'UNIT': f'{one}.service', '_SYSTEMD_UNIT': one, 'MESSAGE': one,
-                  'MESSAGE_ID': 'd9b373ed55a64feb8242e02dbe79a49c', 'EXIT_STATUS': one, 'EXIT_CODE': one, 'PRIORITY': one}
+                  'MESSAGE_ID': 'd9b373ed55a64feb8242e02dbe79a49c', 'EXIT_STATUS': one, 'EXIT_CODE': one,
+                  'PRIORITY': one}
         print(json.dumps(fields))
         print(json.dumps({**fields, 'UNIT': 'ssh.service', '_SYSTEMD_UNIT': 'ssh.service', 'PRIORITY': '3'}))
         print(one)

@@ -1,5 +1,5 @@
 import type { Check } from '../../src/core/check.ts';
-import { absent, file, run, unit } from '../../src/core/shorthand.ts';
+import { absent, file, installed, run, unit } from '../../src/core/shorthand.ts';
 
 const open = { when: 'data-open' } as const;
 const certificate = '/etc/amslpr/ssl/cert.pem';
@@ -69,6 +69,23 @@ export function tlsChecks(): Readonly<Record<string, Check>> {
       exit: 1,
       matches: /alert protocol version|no protocols available/,
       guide: [41],
+    }),
+  };
+}
+
+/** With certbot. */
+export function acmeChecks(): Readonly<Record<string, Check>> {
+  return {
+    certbot: installed('certbot is there', 'certbot', { guide: [17] }),
+    'acme-timer': unit('A public certificate is renewed', 'amslpr-acme.timer', 'enabled', { guide: [17] }),
+    'acme-alone': unit('Nothing else renews certificates', 'certbot.timer', 'masked', { guide: [17] }),
+    'acme-page': file('The authority finds one folder, and nothing else', '/etc/nginx/snippets/amslpr-acme.conf', {
+      guide: [17],
+      matches: /^location \^~ \/\.well-known\/acme-challenge\/ \{\n {4}root \/run\/amslpr-acme;$/m,
+    }),
+    'acme-service': file('A failed renewal raises an alert', '/etc/systemd/system/amslpr-acme.service', {
+      guide: [17],
+      matches: [/^ExecStart=\/usr\/sbin\/amslpr-device tls acme$/m, /^OnFailure=amslpr-alert@%n\.service$/m],
     }),
   };
 }

@@ -47,7 +47,8 @@ class Archive:
     """A tar that is being written."""
 
     def __init__(self, target: Writer) -> None:
-        self.tar = tarfile.open(fileobj=target, mode='w|', format=tarfile.GNU_FORMAT)  # type: ignore[call-overload]
+        # Open until `close`: what goes in comes over time.
+        self.tar = tarfile.TarFile.open(fileobj=target, mode='w|', format=tarfile.GNU_FORMAT)  # type: ignore[call-overload]
         self.sums: list[str] = []
 
     def add(self, name: str, data: bytes) -> None:

@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from amslpr_device.context import Context
-from amslpr_device.files import write
+from amslpr_device.files import holds, write
 from amslpr_device.steps.clock import floor
 
 FOLDER = '/etc/amslpr/ssl'
+SERVED = 'server-names.conf'
 CONFIG = """[ca]
 default_ca = device
 [device]
@@ -103,18 +104,30 @@ def sans(told: str) -> list[str]:
     return [match[1].lower() for match in re.finditer(r'(?:DNS|IP Address):([^,\s]+)', told)]
 
 
+def served(ctx: Context) -> str:
+    """The line by which nginx answers to the names of the site; its own configuration has host name and addresses."""
+    listed = [one for one in names(ctx) if not is_address(one) and one != ctx.site['hostname']]
+    return f'server_name {" ".join(listed)};\n'
+
+
 def product_ok(ctx: Context) -> bool:
-    """Whether key, certificate and, where one is wanted, request are good."""
+    """Whether key, certificate and, where one is wanted, request are good, and nginx knows the names."""
     folder = ctx.at(FOLDER)
     key = public_key(ctx, folder / 'key.pem')
     wants_request = ctx.site.get('tls', {}).get('mode') == 'csr'
-    return certificate_ok(ctx, folder / 'cert.pem', key) and (not wants_request or (folder / 'request.csr').is_file())
+    named = holds(folder / SERVED, served(ctx), 0o644)
+    return (
+        named
+        and certificate_ok(ctx, folder / 'cert.pem', key)
+        and (not wants_request or (folder / 'request.csr').is_file())
+    )
 
 
 def make(ctx: Context) -> None:
     """Makes what is missing; a good key is kept."""
     folder = ctx.at(FOLDER)
     key = folder / 'key.pem'
+    write(folder / SERVED, served(ctx), 0o644)
     if not public_key(ctx, key):
         write(key, ctx.run(['openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']), 0o600)
     with tempfile.TemporaryDirectory(dir=ctx.run_folder) as place:

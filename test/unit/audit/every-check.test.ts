@@ -10,7 +10,8 @@ import { cloneModel, treeOfModel } from './model.ts';
 import { plannedImage } from './planned-image.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const source = 'name: amslpr\n';
+// The defaults, and options that only add checks.
+const source = 'name: amslpr\ntls:\n  acme: true\n';
 const defaults = validateConfig(parseYaml(source, 'amslpr.yaml'), source, 'amslpr.yaml', stages);
 const plan = makePlan(
   defaults,
