@@ -7,6 +7,8 @@ import type { ImageFacts } from './image-facts.ts';
 import { type Target, window } from './target.ts';
 
 export interface PreparedSite {
+  /** What the site file says about data of an earlier device; the device keeps them when it says nothing. */
+  readonly existing: 'keep' | 'erase' | 'adopt';
   /**
    * Puts the site onto the boot partition of a card that has no partition table yet, reads it back from the medium, and
    * gives the file, readable by its owner alone, that keeps the enrolment token. @throws StepError
@@ -41,6 +43,7 @@ export async function prepareSite(siteFile: string, image: string, facts: ImageF
   refuseNames(facts.bootFiles, image);
   const [offset, size] = [boot.start * SECTOR, boot.sectors * SECTOR];
   return {
+    existing: given.site.data?.existing ?? 'keep',
     async stamp(target) {
       const place = { image: target.name, offset, size };
       const { site, token } = await stampBoot(place, given, image, window(target, offset, size));
