@@ -8,7 +8,7 @@ import { dataRanges } from './holes.ts';
 import { type ImageFacts, imageFacts, smallestCard } from './image-facts.ts';
 import { mustBeZero } from './must-be-zero.ts';
 import { type Range, without } from './ranges.ts';
-import { type PreparedSite, prepareSite } from './site.ts';
+import { prepareSite } from './site.ts';
 import { glance, type ImageSource, openSource } from './source.ts';
 import { openTarget, type Target } from './target.ts';
 import { checkKeep, findUsedCard, headerRange, keepEntry, saveUsedCard, type UsedCard } from './used-card.ts';
@@ -63,25 +63,12 @@ async function confirm(chosen: Chosen, device: string, options: FlashOptions, as
   }
 }
 
-/** What would leave a device waiting, or lose data that was to be kept, is told before anything is written. */
-function refuseContradiction(data: 'erase' | 'keep', existing: PreparedSite['existing'] | undefined): void {
-  if (existing === undefined || (data === 'keep') === (existing === 'adopt')) return;
-  throw new UserError({
-    message: `--${data}-data, and the site file says \`existing: ${existing}\`: the two contradict each other`,
-    hint:
-      data === 'keep'
-        ? 'Write `data: existing: adopt` into the site file: then the device takes the data over.'
-        : 'Write `data: existing: keep` into the site file: nothing is left to adopt.',
-  });
-}
-
 async function handleUsed(
   card: UsedCard | undefined,
   target: Target,
   facts: ImageFacts,
   options: FlashOptions,
   log: Log,
-  existing: PreparedSite['existing'] | undefined,
 ): Promise<string | undefined> {
   if (card === undefined) {
     if (options.data !== 'keep') return undefined;
@@ -97,7 +84,6 @@ async function handleUsed(
       hint: `Add --erase-data to overwrite it, or --keep-data to leave it for the new system. What opens it is saved in ${folder}.`,
     });
   }
-  refuseContradiction(options.data, existing);
   if (options.data === 'erase') return folder;
   if (facts.disk === undefined) throw new UserError('the image has no partition table into which the data would fit');
   checkKeep(card, facts.disk);
@@ -162,7 +148,7 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
   const { runner, log } = context;
   const source = await openSource(options.image, runner);
   const facts = await imageFacts(source);
-  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts);
+  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts, options.data);
   const { imageSize } = source.map;
   const need: Need = { imagePath: options.image, imageSize, cardSize: smallestCard(facts, imageSize) };
   const device = options.device ?? (await refuseWithoutDevice(runner, need));
@@ -175,7 +161,7 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
   };
   try {
     const card = await findUsedCard(target);
-    saved = await handleUsed(card, target, facts, options, log, site?.existing);
+    saved = await handleUsed(card, target, facts, options, log);
     await confirm(chosen, device, options, context.ask);
     result = await write(source, target, chosen, options, context, card, finish);
   } finally {

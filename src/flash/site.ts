@@ -2,13 +2,11 @@ import { open } from 'node:fs/promises';
 import { isFat, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import { refuseNames, stampBoot } from '../site/personalize.ts';
-import { validateSite } from '../site/validate.ts';
+import { type ValidSite, validateSite } from '../site/validate.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type Target, window } from './target.ts';
 
 export interface PreparedSite {
-  /** What the site file says about data of an earlier device; the device keeps them when it says nothing. */
-  readonly existing: 'keep' | 'erase' | 'adopt';
   /**
    * Puts the site onto the boot partition of a card that has no partition table yet, reads it back from the medium, and
    * gives the file, readable by its owner alone, that keeps the enrolment token. @throws StepError
@@ -33,17 +31,38 @@ async function writeToken(base: string, record: object): Promise<string> {
 }
 
 /**
+ * What would leave the device waiting, or lose data that was to be kept, is told before anything is written. A site file
+ * that says nothing says keep.
+ */
+function refuseContradiction(data: 'erase' | 'keep', { site }: ValidSite): void {
+  const existing = site.data?.existing ?? 'keep';
+  if ((data === 'keep') === (existing === 'adopt')) return;
+  throw new UserError({
+    message: `--${data}-data, and the site file says \`existing: ${existing}\`: the two contradict each other`,
+    hint:
+      data === 'keep'
+        ? 'Write `data: existing: adopt` into the site file: then the device takes the data over.'
+        : 'Write `data: existing: keep` into the site file: nothing is left to adopt.',
+  });
+}
+
+/**
  * Judges a site file, and whether the image takes one, before anything is written.
  * @throws UserError with all problems of the file, or why the image takes none.
  */
-export async function prepareSite(siteFile: string, image: string, facts: ImageFacts): Promise<PreparedSite> {
+export async function prepareSite(
+  siteFile: string,
+  image: string,
+  facts: ImageFacts,
+  data?: 'erase' | 'keep',
+): Promise<PreparedSite> {
   const given = await validateSite(siteFile);
+  if (data !== undefined) refuseContradiction(data, given);
   const boot = facts.disk?.partitions.find(isFat);
   if (boot === undefined) throw new UserError(`${image} takes no site file: it has no FAT partition to boot from`);
   refuseNames(facts.bootFiles, image);
   const [offset, size] = [boot.start * SECTOR, boot.sectors * SECTOR];
   return {
-    existing: given.site.data?.existing ?? 'keep',
     async stamp(target) {
       const place = { image: target.name, offset, size };
       const { site, token } = await stampBoot(place, given, image, window(target, offset, size));

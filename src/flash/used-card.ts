@@ -127,25 +127,26 @@ export const headerRange = (card: UsedCard): Range => ({
 
 /** @throws UserError when the image does not leave partition 4 alone, or no room behind root that the device needs. */
 export function checkKeep(card: UsedCard, image: Disk): void {
-  const root = image.partitions.find((part) => part.slot === 2);
-  const end = root === undefined ? 0 : (root.start + root.sectors) * SECTOR;
-  if (end <= card.data.start && card.data.start < end + BEHIND_ROOT) {
-    throw new UserError({
-      message: 'the data on the card cannot be kept: root needs 32 MiB more than the image has before that data',
-      hint: 'Use another card and restore a backup, or give --erase-data.',
-    });
-  }
   const inTheWay = image.partitions.find(
     (part) =>
       part.slot === SLOT ||
       (part.start * SECTOR < card.data.start + card.data.length &&
         card.data.start < (part.start + part.sectors) * SECTOR),
   );
-  if (inTheWay === undefined && image.size <= card.data.start) return;
-  throw new UserError({
-    message: `the data on the card cannot be kept: the image reaches into its place (partition ${inTheWay?.slot ?? 'end'})`,
-    hint: 'Use another card and restore a backup, or give --erase-data.',
-  });
+  if (inTheWay !== undefined || image.size > card.data.start) {
+    throw new UserError({
+      message: `the data on the card cannot be kept: the image reaches into its place (partition ${inTheWay?.slot ?? 'end'})`,
+      hint: 'Use another card and restore a backup, or give --erase-data.',
+    });
+  }
+  const root = image.partitions.find((part) => part.slot === 2);
+  const end = root === undefined ? 0 : (root.start + root.sectors) * SECTOR;
+  if (card.data.start < end + BEHIND_ROOT) {
+    throw new UserError({
+      message: 'the data on the card cannot be kept: root needs 32 MiB more than the image has before that data',
+      hint: 'Use another card and restore a backup, or give --erase-data.',
+    });
+  }
 }
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
