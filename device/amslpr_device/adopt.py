@@ -35,7 +35,9 @@ def given_key(ctx: Context, target: Path, path: Path) -> bytes:
     try:
         given = path.read_bytes()
     except OSError:
-        hint = 'log in by SSH and run: amslpr-device unlock, with the recovery key of its earlier bundle (or passphrase)'
+        hint = (
+            'log in by SSH and run: amslpr-device unlock, with the recovery key of its earlier bundle (or passphrase)'
+        )
         raise Waiting(f'The card holds {describe(ctx, target)}, which this device shall adopt.', hint) from None
     if luks.opens(ctx, target, given):
         return given

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from amslpr_device.disk import LUKS, MEBIBYTE, SECTOR, SECOND_HEADERS, Card, Partition
+from amslpr_device.disk import LUKS, MEBIBYTE, SECOND_HEADERS, SECTOR, Card, Partition
 
 LABEL = b'amslpr-data'
 ALIGN = 4 * MEBIBYTE // SECTOR

@@ -72,7 +72,9 @@ def test_old_data_is_noticed_and_named_before_anything_is_written(
         write_entries(card, {4: DATA})
     before = at(card, DATA.start), at(card, 0, SECTOR)
     for existing in (None, 'keep'):
-        with pytest.raises(Waiting, match=f'encrypted data of gate-old .container {uuid}, .*of an earlier device') as told:
+        with pytest.raises(
+            Waiting, match=f'encrypted data of gate-old .container {uuid}, .*of an earlier device'
+        ) as told:
             choose(ctx, card, existing)
         assert '`data: existing: adopt`' in told.value.hint
     with pytest.raises(Waiting):
@@ -179,7 +181,9 @@ def test_adopting_takes_a_key_of_the_old_data_and_makes_new_ones(
     ctx: Context, old: tuple[Path, dict[str, str]], admin_key: Path
 ) -> None:
     container, before = old
-    with pytest.raises(Waiting, match=f'{before["container"]} of gate-north with 2 keys, which this device shall adopt'):
+    with pytest.raises(
+        Waiting, match=f'{before["container"]} of gate-north with 2 keys, which this device shall adopt'
+    ):
         data.make(ctx)
     assert service.facts(ctx)['data'] == 'to adopt'
     assert bundle.newest(ctx) is None
@@ -243,9 +247,7 @@ def test_a_cut_while_adopting_leaves_a_key_that_somebody_has(
 
 
 @pytest.mark.parametrize('given', ['recovery key', 'passphrase'])
-def test_adopting_for_a_passphrase(
-    ctx: Context, old: tuple[Path, dict[str, str]], admin_key: Path, given: str
-) -> None:
+def test_adopting_for_a_passphrase(ctx: Context, old: tuple[Path, dict[str, str]], admin_key: Path, given: str) -> None:
     container, before = old
     offer(ctx, admin_key, 'passphrase')
     ctx.site['data'] = {'existing': 'adopt'}

@@ -22,6 +22,7 @@ from amslpr_device.context import MAPPER, Context, StepError, Waiting
 from amslpr_device.disk import container_uuid, describe, find_card, header_uuids
 from amslpr_device.files import write_record
 from amslpr_device.passwords import crypt, for_people, web_record
+from amslpr_device.reprovision import LEFT
 from amslpr_device.site_file import recipients
 from amslpr_device.used_card import DECIDE
 
@@ -56,7 +57,7 @@ def make(ctx: Context) -> None:
     if found.get('state') == 'live':
         adopt.drop(ctx, target, ctx.state / RECORD, found)
         return
-    own = '' if found.get('state') == adopt.STATE else found.get('uuid', '')
+    own = '' if found.get('state') in (adopt.STATE, LEFT) else found.get('uuid', '')
     if existing(ctx) == 'adopt' and header_uuids(target) - {own}:
         take_over(ctx, target)
         return
@@ -108,7 +109,7 @@ def take_over(ctx: Context, target: Path) -> None:
     secret = {**new_secrets(ctx, container, next_generation(ctx, {})), 'note': adopt.NOTE}
     record = put_on_record(ctx, secret)
     goes = adopt.add_keys(ctx, target, given, secret['luks_recovery_key'].encode(), passphrase_file(ctx))
-    found = {**record, 'state': 'live', 'drop': goes}
+    found = {**record, 'state': 'live', 'adopted': True, 'drop': goes}
     write_record(path, found)
     adopt.drop(ctx, target, path, found)
 

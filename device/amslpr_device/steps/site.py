@@ -1,11 +1,12 @@
 """Makes /var/lib/amslpr-device/site.yaml: the accepted site, in the validator's spelling.
 
-The file on the boot partition decides until the device is ready; afterwards only the accepted copy does. Checked by
-validating the copy. A cut leaves nothing or the whole copy. Without a site file the device waits: no secret, no port.
+The file on the boot partition decides until an administrator has logged in (`amslpr_device.reprovision`); from then on
+only the accepted copy does. Checked by validating the copy. A cut leaves nothing or the whole copy. Without a site file the device waits: no secret, no port.
 """
 
 from __future__ import annotations
 
+from amslpr_device import reprovision
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import write
 from amslpr_device.site_file import Result, validate
@@ -45,13 +46,20 @@ def boot_is_there(ctx: Context) -> bool:
 
 
 def product_ok(ctx: Context) -> bool:
-    """Whether a site was accepted, and no other one is offered to a device that is not ready yet."""
+    """Whether a site was accepted, and no other one is offered to a device that nobody has claimed yet."""
     if not recall(ctx):
         return False
-    if (ctx.state / 'ready').exists() or ctx.remember('data.json'):
-        return True
     found = offered(ctx)
-    return found is None or not found.ok or found.canonical == (ctx.state / 'site.yaml').read_text()
+    if found is None or not found.ok:
+        return True
+    accepted = (ctx.state / 'site.yaml').read_text()
+    if not reprovision.is_other(ctx, (ctx.boot / 'site.yaml').read_bytes(), found.canonical or '', accepted):
+        return True
+    if reprovision.claimed(ctx):
+        print('amslpr: another site.yaml lies on the boot partition; it is ignored, since somebody has logged in: the')
+        print('amslpr: site changes over SSH only, or by writing the card anew', flush=True)
+        return True
+    return False
 
 
 def make(ctx: Context) -> None:
@@ -71,5 +79,8 @@ def make(ctx: Context) -> None:
             f'line {one.line}: {one.message}' + (f' ({one.hint})' if one.hint else '') for one in found.problems[:8]
         ]
         raise Waiting('site.yaml is not good:\n' + '\n'.join(told), 'correct the file, then start the device again')
+    if recall(ctx):
+        reprovision.take_back(ctx, ctx.site, found.site or {})
+    reprovision.note_offered(ctx, (ctx.boot / 'site.yaml').read_bytes(), found.canonical or '')
     write(ctx.state / 'site.yaml', found.canonical or '', 0o600)
     recall(ctx)
