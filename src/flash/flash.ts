@@ -148,7 +148,8 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
   const { runner, log } = context;
   const source = await openSource(options.image, runner);
   const facts = await imageFacts(source);
-  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts, options.data);
+  const site =
+    options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts, options.data);
   const { imageSize } = source.map;
   const need: Need = { imagePath: options.image, imageSize, cardSize: smallestCard(facts, imageSize) };
   const device = options.device ?? (await refuseWithoutDevice(runner, need));

@@ -233,7 +233,9 @@ describe('a card that was used before', () => {
     const text = readFileSync(join(import.meta.dirname, '../../fixtures/sites/good/base.yaml'), 'utf8');
     writeFileSync(site, text.replace(/existing: \w+/, `existing: ${existing}`));
     writeFileSync(card, used);
-    await expect(run({ data, site })).rejects.toThrow(`--${data}-data, and the site file says \`existing: ${existing}\``);
+    await expect(run({ data, site })).rejects.toThrow(
+      `--${data}-data, and the site file says \`existing: ${existing}\``,
+    );
     expect(readFileSync(card).equals(used)).toBe(true);
   });
 
