@@ -47,8 +47,8 @@ def test_without_wifi_the_cleaned_file_is_still_good_and_no_other_site(device: C
     put(device, text[: text.index('network:')] + text[text.index('tls:') :])
     assert boot(device)['state'] == 'ready'
     found = site.offered(device)
-    assert found is not None and found.ok
-    assert found.canonical != (device.state / 'site.yaml').read_text()
+    assert found is not None and found[1].ok
+    assert found[1].canonical != (device.state / 'site.yaml').read_text()
     accepted = (device.state / 'site.yaml').read_bytes()
     assert boot(device)['state'] == 'ready'
     assert (device.state / 'site.yaml').read_bytes() == accepted

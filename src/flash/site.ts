@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { isFat, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import { refuseNames, stampBoot } from '../site/personalize.ts';
+import { signSite } from '../site/sign.ts';
 import { type ValidSite, validateSite } from '../site/validate.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type Target, window } from './target.ts';
@@ -54,10 +55,12 @@ export async function prepareSite(
   siteFile: string,
   image: string,
   facts: ImageFacts,
-  data?: 'erase' | 'keep',
+  { data, sign }: { readonly data?: 'erase' | 'keep' | undefined; readonly sign?: string | undefined } = {},
 ): Promise<PreparedSite> {
   const given = await validateSite(siteFile);
   if (data !== undefined) refuseContradiction(data, given);
+  // Tried before anything is written: the passphrase may be wrong, or the key not there.
+  if (sign !== undefined) await signSite(sign, '');
   const boot = facts.disk?.partitions.find(isFat);
   if (boot === undefined) throw new UserError(`${image} takes no site file: it has no FAT partition to boot from`);
   refuseNames(facts.bootFiles, image);
@@ -65,7 +68,10 @@ export async function prepareSite(
   return {
     async stamp(target) {
       const place = { image: target.name, offset, size };
-      const { site, token } = await stampBoot(place, given, image, window(target, offset, size));
+      const { site, token } = await stampBoot(place, given, image, {
+        bytes: window(target, offset, size),
+        sign,
+      });
       const { name, hostname } = site.site;
       const base = siteFile.replace(/\.ya?ml$/, '');
       return writeToken(base, { name, hostname, digest: site.digest, token });
