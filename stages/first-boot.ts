@@ -47,6 +47,8 @@ export const firstBoot = defineStage({
         overlay('/etc/systemd/system/amslpr-device.socket'),
         overlay('/etc/systemd/system/amslpr-device@.service'),
         overlay('/etc/systemd/system/amslpr-console.service'),
+        overlay('/etc/systemd/system/amslpr-claimed.path'),
+        overlay('/etc/systemd/system/amslpr-claimed.service'),
         preallocated('STATUS.TXT', 4, 'AMSLPR device\n\nnever started\n'),
         preallocated('report.json', 16),
         preallocated('bundle.0', 16),
@@ -57,6 +59,7 @@ export const firstBoot = defineStage({
         'amslpr-provision.service': 'enabled',
         'amslpr-device.socket': 'enabled',
         'amslpr-console.service': 'enabled',
+        'amslpr-claimed.path': 'enabled',
         // The screen shows the status; nobody logs in there.
         'getty@tty1.service': 'masked',
       },
@@ -65,6 +68,7 @@ export const firstBoot = defineStage({
       checks: {
         starts: unit('The first boot runs', 'amslpr-first-boot.service', 'enabled'),
         continues: unit('The first boot goes on after SSH', 'amslpr-provision.service', 'enabled'),
+        claims: unit('The first log-in is noted', 'amslpr-claimed.path', 'enabled'),
         'no-console': unit('Nobody logs in at the screen', 'getty@tty1.service', 'masked'),
         'no-serial-console': link(
           'Nobody logs in at a serial port',

@@ -20,6 +20,7 @@ import { nginx } from './nginx.ts';
 import { raspberryPiOs } from './raspberry-pi-os.ts';
 import { rescue } from './rescue.ts';
 import { services } from './services.ts';
+import { site } from './site.ts';
 import { sshd } from './sshd.ts';
 import { tls } from './tls.ts';
 import { updates } from './updates.ts';
@@ -51,6 +52,7 @@ export const stages: readonly AnyStage[] = [
 
   // What the card and the first boot bring
   firstBoot,
+  site,
   rescue,
   incident,
   bootFiles,

@@ -122,4 +122,8 @@ def describe(ctx: Context, path: Path) -> str:
     if not uuid:
         return 'a damaged LUKS container'
     found = json.loads(ctx.run(['cryptsetup', 'luksDump', '--dump-json-metadata', str(path)]) or b'{}')
-    return f'the LUKS container {uuid} with {len(found.get("keyslots", {}))} keys'
+    with path.open('rb') as device:
+        device.seek(208)
+        owner = ''.join(char for char in device.read(48).split(b'\0')[0].decode(errors='replace') if char.isprintable())
+    whose = f' of {owner}' if owner else ''
+    return f'the LUKS container {uuid}{whose} with {len(found.get("keyslots", {}))} keys'

@@ -52,6 +52,8 @@ def total_memory(ctx: Context) -> int:
 def format_container(ctx: Context, device: Path, uuid: str, key: bytes, derivation: list[str]) -> None:
     """Makes a container with one key. Whatever was there is gone: the caller has asked."""
     common = ['cryptsetup', 'luksFormat', '--batch-mode', '--type', 'luks2', '--uuid', uuid, '--label', LABEL]
+    # Says whose it is, should the card be found without its boot partition. The field holds 47 bytes.
+    common += ['--subsystem', ctx.site['hostname'][:47]]
     attempts = ciphers(ctx)
     for number, cipher in enumerate(attempts):
         arguments = [*common, '--sector-size', '4096', *cipher, *derivation, '--key-file', '-', str(device)]

@@ -24,6 +24,8 @@ from amslpr_device.steps.data import passphrase_file
 from amslpr_device.steps.data_open import BY_RECOVERY
 
 SOCKET = '/run/amslpr-device.sock'
+# Words of status for the states of the container's record; any other means that there is none yet.
+DATA = {'live': 'closed', 'adopting': 'to adopt'}
 VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list')
 
 
@@ -83,12 +85,17 @@ def facts(ctx: Context) -> dict[str, Any]:
         'steps': status.progress(now, (*FIRST_BOOT, *PROVISION)),
         'hostname': ctx.site.get('hostname', ''),
         'unlock': ctx.site.get('unlock', {}).get('method', ''),
-        'data': 'open' if ctx.is_mounted('/data') else 'closed' if found.get('state') == 'live' else 'not made',
+        'data': 'open' if ctx.is_mounted('/data') else DATA.get(str(found.get('state')), 'not made'),
         'unlock_word': methods.word(ctx) if methods_ask(ctx) else '',
         'opened_by_recovery': (ctx.run_folder / BY_RECOVERY).exists(),
         'recovery': 'proven' if found.get('proven') else 'unproven',
         'isolated': isolate.recorded(ctx),
     }
+
+
+def asked_for(now: dict[str, Any]) -> str:
+    """What a person is asked for at the screen; empty for nothing."""
+    return 'recovery key of the earlier device' if now['data'] == 'to adopt' else str(now['unlock_word'])
 
 
 def methods_ask(ctx: Context) -> bool:
@@ -102,7 +109,7 @@ def unlock(ctx: Context, secret: str) -> tuple[int, str]:
         return 1, 'there is no site yet\n'
     if ctx.is_mounted('/data'):
         return 0, 'the data partition is open already\n'
-    if ctx.remember('data.json').get('state') != 'live' and not methods.asks_person(ctx):
+    if ctx.remember('data.json').get('state') not in DATA and not methods.asks_person(ctx):
         return 1, 'the data partition is not made yet; it does not need a passphrase\n'
     if not methods.least(ctx) <= len(secret.encode()) <= methods.MOST:
         return 1, f'a {methods.word(ctx)} has {methods.least(ctx)} to {methods.MOST} bytes\n'
@@ -137,10 +144,10 @@ def console(ctx: Context) -> int:
         if (headline, text) != shown:
             print(f'\033[2J\033[H{headline}\n{text}\n', flush=True)
             shown = (headline, text)
-        if now['state'] == 'waiting' and now['step'] in ('data', 'data-open') and now['unlock_word']:
-            name = str(now['unlock_word'])
+        if now['state'] == 'waiting' and now['step'] in ('data', 'data-open') and asked_for(now):
+            name = asked_for(now)
             first = getpass.getpass(f'{name[0].upper()}{name[1:]}: ')
-            if now['data'] != 'closed' and first and getpass.getpass('Once more: ') != first:
+            if now['data'] == 'not made' and first and getpass.getpass('Once more: ') != first:
                 print('The two differ.')
                 continue
             if first:

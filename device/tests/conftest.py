@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from amslpr_device import bundle, files, luks
 from amslpr_device.context import Context
 from amslpr_device.disk import SECTOR, Card
+from amslpr_device.files import write
 from amslpr_device.site_file import validate
-from amslpr_device.steps import data, partitions, tls
+from amslpr_device.steps import data, data_open, machine_id, partitions, tls
 
 GIBIBYTE = 1 << 30
 SITE = """format: 1
@@ -169,3 +170,26 @@ def container(ctx: Context, card: FileCard, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Context, 'run', without_kernel)
     return target
+
+
+@pytest.fixture
+def device(ctx: Context, accounts: Context, web: Context, container: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A device on which everything is real but the kernel's part: partitions, opening and mounting."""
+    ctx.at('/etc/NetworkManager').mkdir(parents=True)
+    monkeypatch.setattr(machine_id, 'make', lambda ctx: write(ctx.at('/etc/machine-id'), 'a' * 32 + '\n'))
+    monkeypatch.setattr(partitions, 'product_ok', lambda ctx: True)
+    monkeypatch.setattr(data_open, 'product_ok', lambda ctx: True)
+    return ctx
+
+
+@pytest.fixture
+def quick(device: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The same with a container that is a note of its UUID: test_data.py cuts the real one."""
+
+    def note(ctx: Context, path: Path, own: str, *rest: object) -> None:
+        path.write_text(own)
+
+    monkeypatch.setattr(data, 'build', note)
+    monkeypatch.setattr(data, 'header_uuids', lambda path: set())
+    monkeypatch.setattr(data, 'container_uuid', lambda ctx, path: path.read_text().strip('\0'))
+    return device

@@ -1,6 +1,8 @@
 """Mutated site files: whatever they hold, there is an answer, and what is taken survives its canonical spelling."""
 
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,3 +80,48 @@ def test_noise_is_never_taken() -> None:
         chance = random.Random(run)  # noqa: S311 - the same files at every run
         assert not validate(b''.join(chance.choices(PIECES, k=chance.randint(0, 200)))).ok
         assert not validate(chance.randbytes(chance.randint(0, 500))).ok
+
+
+# Runs in a process of its own, whose memory is what is measured.
+LIMITED = """
+import random, resource, sys, time
+sys.path[:0] = sys.argv[1:3]
+from test_site_fuzz import check, large, mutated, validate
+slowest, taken = 0.0, 0
+for run in range(int(sys.argv[3])):
+    chance = random.Random(run + 1_000_000)
+    text = mutated(chance) if run % 40 else large(chance)
+    start = time.process_time()
+    result = validate(text)
+    slowest = max(slowest, time.process_time() - start)
+    check(result)
+    taken += result.ok
+print(slowest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, taken)
+"""
+MANY = 10_500
+
+
+def large(chance: random.Random) -> bytes:
+    """A file of the corpus in which a line, or a piece, stands so often that it has up to the most bytes, or more."""
+    lines = chance.choice(GOOD).split(b'\n')
+    at = chance.randrange(len(lines))
+    piece = chance.choice((lines[at] + b'\n', chance.choice(PIECES), chance.choice(PIECES) + b'\n')) or b' '
+    times = chance.choice((32, 64, 70)) * 1024 // len(piece)
+    return b'\n'.join(lines[:at]) + b'\n' + piece * times + b'\n'.join(lines[at:])
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_take_little_time_and_memory() -> None:
+    """Never a traceback; 2 s and 64 MB at most for each, as on a device with 512 MB."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, '-c', LIMITED, str(here), str(here.parent), str(MANY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    slowest, memory, taken = done.stdout.split()
+    assert float(slowest) < 2
+    assert int(memory) < 64 * 1024
+    assert MANY // 100 < int(taken) < MANY // 2

@@ -159,7 +159,7 @@ def test_a_corrected_site_file_is_picked_up(ctx: Context, admin_key: Path) -> No
     assert not site.product_ok(ctx)
     site.make(ctx)
     assert ctx.site['hostname'] == 'gate-south'
-    write(ctx.state / 'ready', '')
+    write(ctx.state / 'claimed', '')
     (ctx.boot / 'site.yaml').write_text(site_text(admin_key))
     assert site.product_ok(ctx)
     assert ctx.site['hostname'] == 'gate-south'

@@ -11,17 +11,6 @@ from conftest import decrypt, tree
 from amslpr_device import audit, cli, runner, service, status
 from amslpr_device.context import Context
 from amslpr_device.files import write
-from amslpr_device.steps import data, data_open, machine_id, partitions
-
-
-@pytest.fixture
-def device(ctx: Context, accounts: Context, web: Context, container: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """A device on which everything is real but the kernel's part: partitions, opening and mounting."""
-    ctx.at('/etc/NetworkManager').mkdir(parents=True)
-    monkeypatch.setattr(machine_id, 'make', lambda ctx: write(ctx.at('/etc/machine-id'), 'a' * 32 + '\n'))
-    monkeypatch.setattr(partitions, 'product_ok', lambda ctx: True)
-    monkeypatch.setattr(data_open, 'product_ok', lambda ctx: True)
-    return ctx
 
 
 def test_first_boot_then_nothing(device: Context, admin_key: Path) -> None:
@@ -39,19 +28,6 @@ def test_first_boot_then_nothing(device: Context, admin_key: Path) -> None:
         again = Context(device.root)
         assert runner.run(again, phase) == 0
     assert {name: found for name, found in tree(device.root).items() if '/run/' not in name} == before
-
-
-@pytest.fixture
-def quick(device: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """The same with a container that is a note of its UUID: test_data.py cuts the real one."""
-
-    def note(ctx: Context, path: Path, own: str, *rest: object) -> None:
-        path.write_text(own)
-
-    monkeypatch.setattr(data, 'build', note)
-    monkeypatch.setattr(data, 'header_uuids', lambda path: set())
-    monkeypatch.setattr(data, 'container_uuid', lambda ctx, path: path.read_text().strip('\0'))
-    return device
 
 
 @pytest.mark.parametrize('name', [*runner.FIRST_BOOT, *runner.PROVISION])

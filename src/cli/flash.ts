@@ -5,6 +5,7 @@ import type { Verb } from './program.ts';
 
 interface Flags {
   readonly site?: string;
+  readonly sign?: string;
   readonly yes?: boolean;
   readonly eraseData?: boolean;
   readonly keepData?: boolean;
@@ -19,6 +20,7 @@ export const flashVerb: Verb = (run, tool) =>
     .argument('<image>', '.img, .img.zst or .img.xz; a .bmap beside it is used')
     .argument('[device]', 'the card, such as /dev/sdb, or a file; without it the cards are listed')
     .option('--site <file>', 'stamp this site file onto the card')
+    .option('--sign <key>', 'sign the site file with this SSH key (ed25519), for an image with site.signers')
     .option('--yes', 'do not ask for the name of the device to be typed')
     .option('--erase-data', 'overwrite the encrypted data of a card that was used before')
     .option('--keep-data', 'leave the encrypted data of a card that was used before')
@@ -38,6 +40,7 @@ export const flashVerb: Verb = (run, tool) =>
           image,
           ...(device === undefined ? {} : { device }),
           ...(flags.site === undefined ? {} : { site: flags.site }),
+          ...(flags.sign === undefined ? {} : { sign: flags.sign }),
           ...(flags.yes === undefined ? {} : { yes: flags.yes }),
           ...(flags.create === undefined ? {} : { create: parseSize(flags.create) }),
           ...(flags.save === undefined ? {} : { save: flags.save }),

@@ -28,6 +28,11 @@ export const FORMS = {
   ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
   /** Stem of file names on the host. */
   imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
+  /** The second word of an ed25519 public key's line, as in ssh-keygen's lists of signers. */
+  ed25519Key: [
+    '^AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$',
+    'AAAAC3NzaC1lZDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5',
+  ],
   /** Of a file, in hex. */
   sha256: ['^[0-9a-f]{64}$', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   /** Base of a package archive, in apt's sources. */

@@ -20,6 +20,8 @@ export interface FlashOptions {
   readonly device?: string;
   /** A site file to stamp onto the card. */
   readonly site?: string;
+  /** The SSH key that signs it. */
+  readonly sign?: string;
   /** Asks nothing. */
   readonly yes?: boolean;
   /** What to do with the data of a card that was used before. */
@@ -148,7 +150,7 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
   const { runner, log } = context;
   const source = await openSource(options.image, runner);
   const facts = await imageFacts(source);
-  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts);
+  const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts, options);
   const { imageSize } = source.map;
   const need: Need = { imagePath: options.image, imageSize, cardSize: smallestCard(facts, imageSize) };
   const device = options.device ?? (await refuseWithoutDevice(runner, need));

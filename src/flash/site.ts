@@ -2,7 +2,8 @@ import { open } from 'node:fs/promises';
 import { isFat, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import { refuseNames, stampBoot } from '../site/personalize.ts';
-import { validateSite } from '../site/validate.ts';
+import { signSite } from '../site/sign.ts';
+import { type ValidSite, validateSite } from '../site/validate.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type Target, window } from './target.ts';
 
@@ -31,11 +32,35 @@ async function writeToken(base: string, record: object): Promise<string> {
 }
 
 /**
+ * What would leave the device waiting, or lose data that was to be kept, is told before anything is written. A site file
+ * that says nothing says keep.
+ */
+function refuseContradiction(data: 'erase' | 'keep', { site }: ValidSite): void {
+  const existing = site.data?.existing ?? 'keep';
+  if ((data === 'keep') === (existing === 'adopt')) return;
+  throw new UserError({
+    message: `--${data}-data, and the site file says \`existing: ${existing}\`: the two contradict each other`,
+    hint:
+      data === 'keep'
+        ? 'Write `data: existing: adopt` into the site file: then the device takes the data over.'
+        : 'Write `data: existing: keep` into the site file: nothing is left to adopt.',
+  });
+}
+
+/**
  * Judges a site file, and whether the image takes one, before anything is written.
  * @throws UserError with all problems of the file, or why the image takes none.
  */
-export async function prepareSite(siteFile: string, image: string, facts: ImageFacts): Promise<PreparedSite> {
+export async function prepareSite(
+  siteFile: string,
+  image: string,
+  facts: ImageFacts,
+  { data, sign }: { readonly data?: 'erase' | 'keep' | undefined; readonly sign?: string | undefined } = {},
+): Promise<PreparedSite> {
   const given = await validateSite(siteFile);
+  if (data !== undefined) refuseContradiction(data, given);
+  // Tried before anything is written: the passphrase may be wrong, or the key not there.
+  if (sign !== undefined) await signSite(sign, '');
   const boot = facts.disk?.partitions.find(isFat);
   if (boot === undefined) throw new UserError(`${image} takes no site file: it has no FAT partition to boot from`);
   refuseNames(facts.bootFiles, image);
@@ -43,7 +68,10 @@ export async function prepareSite(siteFile: string, image: string, facts: ImageF
   return {
     async stamp(target) {
       const place = { image: target.name, offset, size };
-      const { site, token } = await stampBoot(place, given, image, window(target, offset, size));
+      const { site, token } = await stampBoot(place, given, image, {
+        bytes: window(target, offset, size),
+        sign,
+      });
       const { name, hostname } = site.site;
       const base = siteFile.replace(/\.ya?ml$/, '');
       return writeToken(base, { name, hostname, digest: site.digest, token });

@@ -9,7 +9,12 @@ import { ioError, type Target, window } from './target.ts';
 
 const LABEL = 'amslpr-data';
 const MAGIC = Buffer.from('LUKS\xba\xbe', 'latin1');
+const SECOND_MAGIC = Buffer.from('SKUL\xba\xbe', 'latin1');
+/** Where LUKS2 keeps its second header, by the size of the first. */
+const HEADERS = [0, ...Array.from({ length: 9 }, (_, shift) => 0x4000 << shift)];
 const SLOT = 4;
+/** The device keeps so much free behind root (for a LUKS header of its own), and refuses to adopt data without it. */
+const BEHIND_ROOT = 32 * 1024 * 1024;
 /** What a LUKS2 header occupies at most in our containers: both copies and all key slots. */
 const LUKS_HEADER = 16 * 1024 * 1024;
 /** The files of the boot partition that let somebody open the container again, or say whose card it was. */
@@ -23,7 +28,7 @@ export interface UsedCard {
   readonly data: Range;
   /** The 16 bytes of partition 4 in the table. */
   readonly entry: Uint8Array;
-  /** From its report, when that can be read. */
+  /** From its report, else from the container. */
   readonly hostname?: string;
   /** What is worth keeping, by file name. */
   readonly files: ReadonlyMap<string, Uint8Array>;
@@ -48,15 +53,34 @@ async function bootFiles(target: Target, disk: Disk): Promise<Map<string, Uint8A
   return files;
 }
 
+const HOST_NAME = /^[A-Za-z0-9.-]{1,253}$/;
+
 function hostnameIn(report: Uint8Array | undefined): string | undefined {
   if (report === undefined) return undefined;
   try {
     const parsed: unknown = JSON.parse(Buffer.from(report).toString('utf8').replaceAll('\0', ''));
     const name = typeof parsed === 'object' && parsed !== null && 'hostname' in parsed ? parsed.hostname : undefined;
-    return typeof name === 'string' && /^[A-Za-z0-9.-]{1,253}$/.test(name) ? name : undefined;
+    return typeof name === 'string' && HOST_NAME.test(name) ? name : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Text of a field of the first header that is there. */
+type Fields = (at: number, length: number) => string;
+
+/** The first or a second header of a LUKS2 container: a damaged one is a reason to say more, not less. */
+function luksFields(header: Uint8Array): Fields | undefined {
+  for (const at of HEADERS) {
+    const magic = header.subarray(at, at + 6);
+    if (!MAGIC.equals(magic) && !SECOND_MAGIC.equals(magic)) continue;
+    if (header[at + 6] !== 0 || header[at + 7] !== 2) continue;
+    return (from, length) =>
+      Buffer.from(header.subarray(at + from, at + from + length))
+        .toString('latin1')
+        .split('\0')[0] ?? '';
+  }
+  return undefined;
 }
 
 /** Looks whether the card holds data of ours. Reads only. @throws StepError when it cannot be read. */
@@ -71,16 +95,12 @@ export async function findUsedCard(target: Target): Promise<UsedCard | undefined
     const data = { start: part.start * SECTOR, length: part.sectors * SECTOR };
     const header = new Uint8Array(Math.min(LUKS_HEADER, data.length));
     if (header.length < 4096) return undefined;
-    await target.read(header.subarray(0, 4096), data.start);
-    const field = (at: number, length: number): string =>
-      Buffer.from(header.subarray(at, at + length))
-        .toString('latin1')
-        .split('\0')[0] ?? '';
-    const isLuks2 = MAGIC.equals(header.subarray(0, 6)) && header[6] === 0 && header[7] === 2;
-    if (!isLuks2 || field(24, 48) !== LABEL) return undefined;
     await target.read(header, data.start);
+    const field = luksFields(header);
+    if (field?.(24, 48) !== LABEL) return undefined;
     const files = await bootFiles(target, table.disk);
-    const hostname = hostnameIn(files.get('report.json'));
+    const owner = field(208, 48);
+    const hostname = hostnameIn(files.get('report.json')) ?? (HOST_NAME.test(owner) ? owner : undefined);
     const uuid = field(168, 40).replace(/[^0-9a-f-]/gi, '');
     files.set('luks-header.img', header);
     files.set('partition-table.bin', sector);
@@ -105,7 +125,7 @@ export const headerRange = (card: UsedCard): Range => ({
   length: Math.min(LUKS_HEADER, card.data.length),
 });
 
-/** @throws UserError when the image does not leave partition 4 alone. */
+/** @throws UserError when the image does not leave partition 4 alone, or no room behind root that the device needs. */
 export function checkKeep(card: UsedCard, image: Disk): void {
   const inTheWay = image.partitions.find(
     (part) =>
@@ -113,11 +133,20 @@ export function checkKeep(card: UsedCard, image: Disk): void {
       (part.start * SECTOR < card.data.start + card.data.length &&
         card.data.start < (part.start + part.sectors) * SECTOR),
   );
-  if (inTheWay === undefined && image.size <= card.data.start) return;
-  throw new UserError({
-    message: `the data on the card cannot be kept: the image reaches into its place (partition ${inTheWay?.slot ?? 'end'})`,
-    hint: 'Use another card and restore a backup, or give --erase-data.',
-  });
+  if (inTheWay !== undefined || image.size > card.data.start) {
+    throw new UserError({
+      message: `the data on the card cannot be kept: the image reaches into its place (partition ${inTheWay?.slot ?? 'end'})`,
+      hint: 'Use another card and restore a backup, or give --erase-data.',
+    });
+  }
+  const root = image.partitions.find((part) => part.slot === 2);
+  const end = root === undefined ? 0 : (root.start + root.sectors) * SECTOR;
+  if (card.data.start < end + BEHIND_ROOT) {
+    throw new UserError({
+      message: 'the data on the card cannot be kept: root needs 32 MiB more than the image has before that data',
+      hint: 'Use another card and restore a backup, or give --erase-data.',
+    });
+  }
 }
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -5,6 +5,7 @@ import type { ByteSource } from '../audit/bytes.ts';
 import { UserError } from '../core/errors.ts';
 import { hostRunner } from '../host/runner.ts';
 import { type BootPartition, findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
+import { SIGNATURE_FILE, signSite } from './sign.ts';
 import { type ValidSite, validateSite } from './validate.ts';
 
 export interface Personalized {
@@ -18,6 +19,8 @@ export interface Personalized {
 
 export interface PersonalizeOptions {
   readonly signal?: AbortSignal;
+  /** Key that signs the stamped file, for images that were built with `site.signers`. */
+  readonly sign?: string;
 }
 
 /** Preallocated by every image that takes a site file: without them the device could not report. */
@@ -38,6 +41,7 @@ export async function personalize(
 ): Promise<Personalized> {
   const enrolment = `${out}.enrol.json`;
   await refuseExisting([out, enrolment]);
+  if (options.sign !== undefined) await signSite(options.sign, '');
   let start = performance.now();
   const given = await validateSite(siteFile);
   let stampMs = performance.now() - start;
@@ -46,7 +50,7 @@ export async function personalize(
   try {
     await copyImage(image, partial, options);
     start = performance.now();
-    const { site, token } = await personalizeInPlace(partial, given, image);
+    const { site, token } = await personalizeInPlace(partial, given, image, options.sign);
     stampMs += performance.now() - start;
     const record = { name: site.site.name, hostname: site.site.hostname, image: basename(image), digest: site.digest };
     await writePrivate(partialEnrolment, `${JSON.stringify({ ...record, token }, undefined, 2)}\n`);
@@ -72,25 +76,31 @@ export interface Stamped {
  * Writes a validated site, with a fresh enrolment token, onto the boot partition of an image that the caller owns.
  * `shown` is the name in messages. A failure may leave a site file behind: the caller throws the copy away.
  */
-export async function personalizeInPlace(target: string, given: ValidSite, shown = target): Promise<Stamped> {
+export async function personalizeInPlace(
+  target: string,
+  given: ValidSite,
+  shown = target,
+  sign?: string,
+): Promise<Stamped> {
   const boot = await findBootPartition(target).catch((cause: unknown) => {
     if (!(cause instanceof UserError)) throw cause;
     throw new UserError(cause.message.replaceAll(target, shown), { cause });
   });
-  return stampBoot(boot, given, shown);
+  return stampBoot(boot, given, shown, { sign });
 }
 
-/** The same for a boot partition whose place is known; `bytes` reads it back from the medium. */
+/** The same for a boot partition whose place is known; `bytes` reads it back from the medium, `sign` is a key. */
 export async function stampBoot(
   boot: BootPartition,
   given: ValidSite,
   shown: string,
-  bytes?: ByteSource,
+  { bytes, sign }: { readonly bytes?: ByteSource; readonly sign?: string | undefined } = {},
 ): Promise<Stamped> {
   refuseNames((await readBootFiles(boot, () => false, bytes)).names, shown);
   const token = randomBytes(32).toString('base64url');
   // What was found right stays so with one more line of a known form; a test has the validator say so.
   const canonical = withToken(given.canonical, token);
+  if (sign !== undefined) await writeBootFile(boot, SIGNATURE_FILE, await signSite(sign, canonical), bytes);
   await writeBootFile(boot, SITE_FILE, canonical, bytes);
   return { site: { ...given, canonical, digest: createHash('sha256').update(canonical).digest('hex') }, token };
 }

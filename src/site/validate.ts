@@ -10,6 +10,7 @@ export interface Site {
   readonly hostname: string;
   readonly admins: readonly { readonly name: string; readonly keys: readonly string[] }[];
   readonly unlock: { readonly method: string; readonly pin?: boolean };
+  readonly data?: { readonly existing: 'keep' | 'erase' | 'adopt' };
 }
 
 export interface ValidSite {

@@ -8,6 +8,7 @@ is on record.
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 from amslpr_device.context import Context
@@ -77,9 +78,7 @@ def make(ctx: Context) -> None:
 
 def make_account(ctx: Context, name: str) -> None:
     """Makes or mends one account. `*` is no password, and unlike `!` no lock either."""
-    for file in ('passwd', 'shadow', 'group', 'gshadow', 'subuid', 'subgid'):
-        ctx.at(f'/etc/{file}.lock').unlink(missing_ok=True)
-    prefix = [] if ctx.real else ['--prefix', str(ctx.root)]
+    prefix = unlocked(ctx)
     if name not in entries(ctx, '/etc/passwd'):
         group = ['--gid', name] if name in entries(ctx, '/etc/group') else ['--user-group']
         ctx.run(['useradd', *prefix, '--create-home', *group, '--shell', '/bin/bash', '--password', '*', name])
@@ -101,4 +100,24 @@ def make_account(ctx: Context, name: str) -> None:
     home.mkdir(mode=0o700, exist_ok=True)
     home.chmod(0o700)
     os.chown(home, int(row[2]), int(row[3]))
+    os.sync()
+
+
+def unlocked(ctx: Context) -> list[str]:
+    """Removes locks that a cut left, and gives the arguments that name another root."""
+    for file in ('passwd', 'shadow', 'group', 'gshadow', 'subuid', 'subgid'):
+        ctx.at(f'/etc/{file}.lock').unlink(missing_ok=True)
+    return [] if ctx.real else ['--prefix', str(ctx.root)]
+
+
+def remove_account(ctx: Context, name: str) -> None:
+    """Removes an account, its group and its home."""
+    prefix = unlocked(ctx)
+    row = entries(ctx, '/etc/passwd').get(name)
+    if row is not None:
+        ctx.run(['userdel', *prefix, name])
+        shutil.rmtree(ctx.at(row[5]), ignore_errors=True)
+    if name in entries(ctx, '/etc/group'):
+        # A cut between the files of userdel.
+        ctx.run(['groupdel', *prefix, name])
     os.sync()

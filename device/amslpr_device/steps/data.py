@@ -3,7 +3,8 @@
 Order: intent (the container's UUID, chosen in advance), bundle into its slot, hashes of the passwords in it, container
 with its keys, file system, `live` in data.json. Checked by the container's UUID once live. A cut before `live` leaves
 a container that nobody has used: with our UUID it is made again, with new secrets and a new bundle. A container with
-another UUID is never touched, unless the site file says `data: existing: erase`. Secrets exist in memory only, but for
+another UUID is never touched, unless the site file says `data: existing: erase`; `adopt` takes it over as it is, once
+somebody gave a key of it (`amslpr_device.adopt`). Secrets exist in memory only, but for
 the machine key, which the site's unlock method keeps: `card` in a file on root.
 """
 
@@ -16,12 +17,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from amslpr_device import bundle, luks, unlock
+from amslpr_device import adopt, bundle, luks, unlock
 from amslpr_device.context import MAPPER, Context, StepError, Waiting
 from amslpr_device.disk import container_uuid, describe, find_card, header_uuids
 from amslpr_device.files import write_record
 from amslpr_device.passwords import crypt, for_people, web_record
+from amslpr_device.reprovision import LEFT
 from amslpr_device.site_file import recipients
+from amslpr_device.used_card import DECIDE
 
 RECORD = 'data.json'
 
@@ -39,7 +42,7 @@ def passphrase_file(ctx: Context) -> Path:
 def product_ok(ctx: Context) -> bool:
     """Whether the container of our record is there and was made to its end."""
     found = ctx.remember(RECORD)
-    if found.get('state') != 'live':
+    if found.get('state') != 'live' or 'drop' in found:
         return False
     if container_uuid(ctx, device(ctx)) != found['uuid']:
         hint = 'if the card was copied or repaired, restore its data partition; the recovery bundle names the container'
@@ -48,28 +51,67 @@ def product_ok(ctx: Context) -> bool:
 
 
 def make(ctx: Context) -> None:
-    """Makes it from the start; whatever an earlier run left is not used."""
+    """Makes it from the start; whatever an earlier run left is not used. Or adopts what an earlier device left."""
     target = device(ctx)
-    found = ctx.remember(RECORD) or {'uuid': str(uuid.uuid4()), 'generation': 0}
-    refuse_foreign(ctx, target, found['uuid'])
+    found = ctx.remember(RECORD)
+    if found.get('state') == 'live':
+        adopt.drop(ctx, target, ctx.state / RECORD, found)
+        return
+    own = '' if found.get('state') in (adopt.STATE, LEFT) else found.get('uuid', '')
+    if existing(ctx) == 'adopt' and header_uuids(target) - {own}:
+        take_over(ctx, target)
+        return
+    own = own or str(uuid.uuid4())
+    refuse_foreign(ctx, target, own)
     given = passphrase(ctx) if unlock.asks_person(ctx) else b''
     if ctx.method in unlock.MACHINE:
         unlock.machine(ctx).ready(ctx)
-    generation = max(found['generation'], (bundle.newest(ctx) or (0, b''))[0]) + 1
-    write_record(ctx.state / RECORD, {'uuid': found['uuid'], 'generation': generation, 'state': 'intended'})
-    secret = new_secrets(ctx, found['uuid'], generation)
-    bundle.store(ctx, generation, bundle.encrypt(ctx, secret, recipients(ctx.site)))
-    record = {
-        'uuid': found['uuid'],
-        'generation': generation,
+    generation = next_generation(ctx, found)
+    write_record(ctx.state / RECORD, {'uuid': own, 'generation': generation, 'state': 'intended'})
+    secret = new_secrets(ctx, own, generation)
+    record = put_on_record(ctx, secret)
+    write_record(ctx.state / RECORD, {**record, 'state': 'intended'})
+    build(ctx, target, own, secret['luks_recovery_key'].encode(), given)
+    write_record(ctx.state / RECORD, {**record, 'state': 'live'})
+
+
+def existing(ctx: Context) -> str:
+    """What the site wants with the data of an earlier device: keep, erase or adopt."""
+    return str(ctx.site.get('data', {}).get('existing', 'keep'))
+
+
+def next_generation(ctx: Context, found: dict[str, Any]) -> int:
+    """A number above that of every bundle so far."""
+    return max(int(found.get('generation', 0)), (bundle.newest(ctx) or (0, b''))[0]) + 1
+
+
+def put_on_record(ctx: Context, secret: dict[str, Any]) -> dict[str, Any]:
+    """Puts the bundle into its slot, and gives what is remembered of its secrets: hashes."""
+    bundle.store(ctx, secret['generation'], bundle.encrypt(ctx, secret, recipients(ctx.site)))
+    proof = base64.b64encode(os.urandom(16)).decode()
+    return {
+        'uuid': secret['container'],
+        'generation': secret['generation'],
         'sudo': {name: crypt(ctx, password) for name, password in secret['sudo_passwords'].items()},
         'web': web_record(secret['application_admin_password']),
-        'proof': base64.b64encode(os.urandom(16)).decode(),
+        'proof': proof,
+        'proof_digest': proof_digest(proof, secret['proof_code']),
     }
-    record['proof_digest'] = proof_digest(record['proof'], secret['proof_code'])
-    write_record(ctx.state / RECORD, {**record, 'state': 'intended'})
-    build(ctx, target, found['uuid'], secret['luks_recovery_key'].encode(), given)
-    write_record(ctx.state / RECORD, {**record, 'state': 'live'})
+
+
+def take_over(ctx: Context, target: Path) -> None:
+    """Adopts the container, with new keys and a bundle of this device."""
+    path = ctx.state / RECORD
+    container = adopt.intend(ctx, target, path)
+    given = adopt.given_key(ctx, target, passphrase_file(ctx))
+    if ctx.method in unlock.MACHINE:
+        unlock.machine(ctx).ready(ctx)
+    secret = {**new_secrets(ctx, container, next_generation(ctx, {})), 'note': adopt.NOTE}
+    record = put_on_record(ctx, secret)
+    goes = adopt.add_keys(ctx, target, given, secret['luks_recovery_key'].encode(), passphrase_file(ctx))
+    found = {**record, 'state': 'live', 'adopted': True, 'drop': goes}
+    write_record(path, found)
+    adopt.drop(ctx, target, path, found)
 
 
 def proof_digest(salt: str, code: str) -> str:
@@ -84,10 +126,9 @@ def refuse_foreign(ctx: Context, target: Path, own: str) -> None:
     # A cut while cryptsetup writes its headers leaves some that it cannot read, with our UUID in them.
     if header_uuids(target) <= {own}:
         return
-    if ctx.site.get('data', {}).get('existing') == 'erase':
+    if existing(ctx) == 'erase':
         return
-    hint = 'write `data: existing: erase` into the site file to lose it, or keep this card and use another one'
-    raise Waiting(f'Where the data goes, the card holds {describe(ctx, target)} of an earlier device.', hint)
+    raise Waiting(f'Where the data goes, the card holds {describe(ctx, target)} of an earlier device.', DECIDE)
 
 
 def passphrase(ctx: Context) -> bytes:

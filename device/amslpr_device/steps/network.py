@@ -16,6 +16,9 @@ from amslpr_device.context import Context
 from amslpr_device.files import holds, make_folder, write
 
 CONNECTIONS = '/etc/NetworkManager/system-connections'
+COUNTRY = '/etc/modprobe.d/amslpr-wifi-country.conf'
+# The image's rules, kept before the site changes them: name of the copy in `state`, and place.
+RULES = {'user.rules': '/etc/ufw/user.rules', 'user6.rules': '/etc/ufw/user6.rules'}
 SPACE = uuid.UUID('6f1bde0e-50c5-4a5c-9d0d-0b1f2b3a9a10')
 
 
@@ -72,9 +75,9 @@ def wanted(ctx: Context) -> dict[str, tuple[str, int]]:
             0o600,
         )
         country = f'options cfg80211 ieee80211_regdom={wifi["country"]}\n'
-        files['/etc/modprobe.d/amslpr-wifi-country.conf'] = (country, 0o644)
+        files[COUNTRY] = (country, 0o644)
     if 'management' in network:
-        for version, path in ((4, '/etc/ufw/user.rules'), (6, '/etc/ufw/user6.rules')):
+        for version, path in ((4, RULES['user.rules']), (6, RULES['user6.rules'])):
             rules = ctx.at(path)
             if rules.is_file():
                 files[path] = (only_from(rules.read_text(), version, network['management']), 0o640)
@@ -123,6 +126,9 @@ def make(ctx: Context) -> None:
     """Writes them; the services that read them, ufw too, start after this program."""
     make_folder(ctx.at(CONNECTIONS), 0o700)
     make_folder(ctx.at('/etc/modprobe.d'))
+    for name, path in RULES.items():
+        if ctx.at(path).is_file() and not (ctx.state / name).exists():
+            write(ctx.state / name, ctx.at(path).read_bytes(), 0o600)
     for path, (text, mode) in wanted(ctx).items():
         write(ctx.at(path), text, mode)
     if ctx.real and 'wifi' in ctx.site.get('network', {}):

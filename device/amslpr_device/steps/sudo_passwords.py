@@ -24,9 +24,13 @@ def product_ok(ctx: Context) -> bool:
 
 
 def make(ctx: Context) -> None:
-    """Puts the hashes into /etc/shadow, all in one synced rename, which chpasswd does not promise."""
+    """Sets what is missing."""
+    put_hashes(ctx, missing(ctx))
+
+
+def put_hashes(ctx: Context, new: dict[str, str]) -> None:
+    """Puts hashes into /etc/shadow, all in one synced rename, which chpasswd does not promise."""
     path = ctx.at('/etc/shadow')
-    new = missing(ctx)
     rows = [line.split(':') for line in path.read_text().splitlines()]
     text = ''.join(':'.join([row[0], new.get(row[0], row[1]), *row[2:]]) + '\n' for row in rows)
     write(path, text, 0o640, 'root:shadow')

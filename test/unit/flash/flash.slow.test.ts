@@ -43,18 +43,28 @@ function makeImage(): Buffer {
   return image;
 }
 
+/** Where the data of a used card starts and ends, in MiB: behind the image, and the 32 MiB that root keeps free. */
+const DATA = 56;
+const END = 86;
+
 /** The start of a card with a container of ours in partition 4. */
-function makeUsed(label = 'amslpr-data'): Buffer {
-  const card = Buffer.alloc(64 * MIB, 0x5a);
+function makeUsed(label = 'amslpr-data', data = DATA): Buffer {
+  const card = Buffer.alloc(88 * MIB, 0x5a);
   card.fill(0, 0, MIB);
   entry(card, 1, 0x0c, 4, 4);
   entry(card, 2, 0x83, 8, 16);
-  entry(card, 4, 0x83, 32, 30);
-  const header = card.subarray(32 * MIB, 32 * MIB + 4096).fill(0);
-  header.write('LUKS\xba\xbe', 0, 'latin1');
-  header.writeUInt16BE(2, 6);
-  header.write(label, 24);
-  header.write('01234567-89ab-cdef-0123-456789abcdef', 168);
+  entry(card, 4, 0x83, data, END - data);
+  for (const [at, magic] of [
+    [0, 'LUKS\xba\xbe'],
+    [16384, 'SKUL\xba\xbe'],
+  ] as const) {
+    const header = card.subarray(data * MIB + at, data * MIB + at + 4096).fill(0);
+    header.write(magic, 0, 'latin1');
+    header.writeUInt16BE(2, 6);
+    header.write(label, 24);
+    header.write('01234567-89ab-cdef-0123-456789abcdef', 168);
+    header.write('gate-old', 208);
+  }
   return card;
 }
 
@@ -176,20 +186,20 @@ describe('a card that was used before', () => {
     writeFileSync(card, used);
     const { saved } = await run({ data: 'keep' });
     const now = readFileSync(card);
-    expect(now.subarray(32 * MIB, 62 * MIB).equals(used.subarray(32 * MIB, 62 * MIB))).toBe(true);
+    expect(now.subarray(DATA * MIB, END * MIB).equals(used.subarray(DATA * MIB, END * MIB))).toBe(true);
     expect(now.subarray(494, 510).equals(used.subarray(494, 510))).toBe(true);
     expect(now.subarray(MIB, image.length).equals(image.subarray(MIB))).toBe(true);
     const header = readFileSync(join(saved ?? '', 'luks-header.img'));
-    expect(header.equals(used.subarray(32 * MIB, 48 * MIB))).toBe(true);
+    expect(header.equals(used.subarray(DATA * MIB, (DATA + 16) * MIB))).toBe(true);
     expect(statSync(saved ?? '').mode & 0o777).toBe(0o700);
   });
 
   it.each([
-    ['reaches into its place', 30],
-    ['has a partition that does', 34],
+    ['reaches into its place', DATA - 2],
+    ['has a partition that does', DATA + 2],
     ['has a partition 4 of its own', 0],
   ])('is not written when the image %s and its data is to be kept', async (_, megabytes) => {
-    const large = Buffer.alloc(megabytes === 34 ? 36 * MIB : 40 * MIB);
+    const large = Buffer.alloc((DATA + (megabytes === DATA + 2 ? 4 : 8)) * MIB);
     entry(large, 1, 0x0c, 4, 4);
     if (megabytes === 0) entry(large, 4, 0x83, 8, 4);
     else entry(large, 2, 0x83, 8, megabytes - 8);
@@ -200,12 +210,41 @@ describe('a card that was used before', () => {
     expect(readFileSync(card).equals(used)).toBe(true);
   });
 
+  it('is not written when the device would refuse to adopt its data, for want of room behind root', async () => {
+    const near = makeUsed('amslpr-data', 51);
+    writeFileSync(card, near);
+    await expect(run({ data: 'keep' })).rejects.toThrow(/root needs 32 MiB/);
+    expect(readFileSync(card).equals(near)).toBe(true);
+  });
+
+  it('is noticed by the second header alone, with the name of its device', async () => {
+    const torn = Buffer.from(used).fill(0, DATA * MIB, DATA * MIB + 4096);
+    writeFileSync(card, torn);
+    await expect(run()).rejects.toThrow('encrypted data of gate-old');
+    expect(readFileSync(card).equals(torn)).toBe(true);
+  });
+
+  it.each([
+    ['keep', 'keep'],
+    ['keep', 'erase'],
+    ['erase', 'adopt'],
+  ] as const)('is not written with %s when the site file says %s', async (data, existing) => {
+    const site = join(root, `${existing}.yaml`);
+    const text = readFileSync(join(import.meta.dirname, '../../fixtures/sites/good/base.yaml'), 'utf8');
+    writeFileSync(site, text.replace(/existing: \w+/, `existing: ${existing}`));
+    writeFileSync(card, used);
+    await expect(run({ data, site })).rejects.toThrow(
+      `--${data}-data, and the site file says \`existing: ${existing}\``,
+    );
+    expect(readFileSync(card).equals(used)).toBe(true);
+  });
+
   it('loses its header when its data is to be erased', async () => {
     writeFileSync(card, used);
     await run({ data: 'erase' });
     expect(
       readFileSync(card)
-        .subarray(32 * MIB, 48 * MIB)
+        .subarray(DATA * MIB, (DATA + 16) * MIB)
         .every((byte) => byte === 0),
     ).toBe(true);
     expect(isWhole()).toBe(true);
@@ -228,8 +267,8 @@ describe('a card that was used before', () => {
     await run({ data: 'keep' });
     expect(
       readFileSync(card)
-        .subarray(32 * MIB, 62 * MIB)
-        .equals(used.subarray(32 * MIB, 62 * MIB)),
+        .subarray(DATA * MIB, END * MIB)
+        .equals(used.subarray(DATA * MIB, END * MIB)),
     ).toBe(true);
   });
 });

@@ -60,6 +60,29 @@ describe('personalize', () => {
     expect(readdirSync(folder).sort()).toEqual(['card.img', 'site.img', 'site.img.enrol.json']);
   });
 
+  it('signs what the device reads, with a key that the device is told of', async () => {
+    await makeImage(MARKERS);
+    const key = join(folder, 'signer');
+    await hostRunner.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    await personalize(image, SITE, out, { sign: key });
+    const boot = await findBootPartition(out);
+    const { contents } = await readBootFiles(boot, (name) => name.startsWith('/site.yaml'));
+    const input = contents.get('/site.yaml')?.toString() ?? '';
+    writeFileSync(join(folder, 'sig'), contents.get('/site.yaml.sig') ?? '');
+    const [kind, data] = readFileSync(`${key}.pub`, 'utf8').split(' ');
+    writeFileSync(join(folder, 'signers'), `site namespaces="amslpr-site" ${kind} ${data}\n`);
+    const check = ['ssh-keygen', '-Y', 'verify', '-f', join(folder, 'signers'), '-I', 'site', '-n', 'amslpr-site'];
+    const verify = [...check, '-s', join(folder, 'sig')];
+    await hostRunner.run(verify, { input });
+    await expect(hostRunner.run(verify, { input: `${input} ` })).rejects.toThrow();
+  });
+
+  it('makes nothing when the key cannot sign', async () => {
+    await makeImage(MARKERS);
+    await expect(personalize(image, SITE, out, { sign: join(folder, 'none') })).rejects.toThrow('cannot sign');
+    expect(readdirSync(folder)).toEqual(['card.img']);
+  });
+
   it('gives each copy a token of its own', async () => {
     await makeImage(MARKERS);
     const tokens = new Set<string>();
