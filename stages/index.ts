@@ -11,6 +11,7 @@ import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
+import { monitoring } from './monitoring.ts';
 import { mounts } from './mounts.ts';
 import { network } from './network.ts';
 import { nginx } from './nginx.ts';
@@ -39,6 +40,7 @@ export const stages: readonly AnyStage[] = [
   // Files, application, web
   data,
   folders,
+  monitoring,
   application,
   tls,
   nginx,

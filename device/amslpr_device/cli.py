@@ -10,6 +10,8 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
+mail show|set|password|ca|test    the relay for alerts   (sudo)
+monitor look|digest look for alerts now, or make the report (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 rescue end          leave rescue: a normal start          (sudo)
@@ -58,6 +60,14 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import certificate
 
         return certificate.main(Context())
+    if verb == 'mail':
+        from amslpr_device.mail import command as mail
+
+        return mail.main(rest)
+    if verb == 'monitor':
+        from amslpr_device.monitor import command as monitor
+
+        return monitor.main(rest)
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')
@@ -96,6 +106,7 @@ def readable(text: str) -> str:
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
+    lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]
     proof = (
         'proven'
         if found['recovery'] == 'proven'
