@@ -57,7 +57,7 @@ class Relay(socketserver.ThreadingTCPServer):
 class Session(socketserver.StreamRequestHandler):
     """One session of the protocol, as far as smtplib speaks it."""
 
-    server: Relay
+    server: Relay  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def secure(self) -> None:
         self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)

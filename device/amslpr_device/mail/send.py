@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 
 from amslpr_device.context import Context
@@ -72,8 +71,6 @@ def connect(relay: Relay, host: str) -> smtplib.SMTP:
 def one(session: smtplib.SMTP, relay: Relay, path: Path) -> None:
     """Hands one message over; raises SMTPException or OSError."""
     message = message_from_bytes(path.read_bytes(), policy=policy.SMTP)
-    if not isinstance(message, EmailMessage):
-        raise smtplib.SMTPException('no message')
     message['From'] = relay.sender
     message['To'] = ', '.join(relay.to)
     refused = session.send_message(message, relay.sender, list(relay.to))
