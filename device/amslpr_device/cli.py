@@ -11,6 +11,7 @@ backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 mail show|set|password|ca|test    the relay for alerts   (sudo)
+integrity check|audit|show|accept PATH  files against the image (sudo)
 monitor look|digest look for alerts now, or make the report (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
@@ -64,6 +65,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device.mail import command as mail
 
         return mail.main(rest)
+    if verb == 'integrity':
+        from amslpr_device.integrity import command as integrity
+
+        return integrity.main(rest)
     if verb == 'monitor':
         from amslpr_device.monitor import command as monitor
 

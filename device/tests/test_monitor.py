@@ -201,7 +201,9 @@ def test_a_device_that_just_started_has_time_to_find_its_server(well: Context) -
     assert 'clock' not in problems(well)
 
 
-def step(record: dict[str, Any], found: list[Problem], at: float, **more: Any) -> tuple[list[str], list[str], list[str]]:
+def step(
+    record: dict[str, Any], found: list[Problem], at: float, **more: Any
+) -> tuple[list[str], list[str], list[str]]:
     news = alerts.update(record, found, at, DAY, **more)
     return tuple([one['text'] for one in part] for part in (news.raised, news.again, news.over))  # type: ignore[return-value]
 

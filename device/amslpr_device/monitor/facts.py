@@ -268,4 +268,25 @@ def stamp(path: Path) -> str:
         return 'never'
 
 
-LOOKS = (units, room, memory, load, temperature, power, log_ins, card, reboot, backup, updates, clock, mail)
+def integrity(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
+    """Files that differ from the manifest, checks that failed, or no look for days."""
+    from amslpr_device.integrity import state
+
+    if not ctx.at('/usr/share/amslpr/integrity.json').exists():
+        return
+    last = state.last(ctx)
+    if last.get('error'):
+        yield Problem('integrity', f'files cannot be compared: {last["error"]}', 'sudo amslpr-device integrity check')
+    elif count := last.get('count', 0):
+        some = ', '.join(f'/{path} {what}' for path, what in list(last['differences'].items())[:5])
+        yield Problem('integrity', f'{count} paths differ from the image: {some}', 'sudo amslpr-device integrity show')
+    if failed := last.get('failed', []):
+        yield Problem('audit', f'{len(failed)} checks failed: {"; ".join(failed[:5])}', 'sudo amslpr-device audit')
+    days = int(min(age(ctx, '/nowhere', now), now - float(last.get('time', 0))) // DAY)
+    if days >= 3:
+        yield Problem(
+            'integrity-late', f'files were not compared for {days} days', 'sudo amslpr-device integrity check'
+        )
+
+
+LOOKS = (integrity, units, room, memory, load, temperature, power, log_ins, card, reboot, backup, updates, clock, mail)
