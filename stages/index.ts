@@ -9,6 +9,7 @@ import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
 import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
+import { integrity } from './integrity.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
 import { monitoring } from './monitoring.ts';
@@ -45,6 +46,7 @@ export const stages: readonly AnyStage[] = [
   tls,
   nginx,
   backup,
+  integrity,
 
   // What the card and the first boot bring
   firstBoot,

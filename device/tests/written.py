@@ -41,14 +41,15 @@ def written(folder: Path) -> Context:
     return made
 
 
-def build(ctx: Context, sums: bytes = b'') -> None:
-    """The manifest, by the program as the build runs it; its time is now, so that later changes are later."""
-    program = Path(tree.__file__)
-    epoch = str(int(time.time()))
-    arguments = [sys.executable, '-B', program, ctx.root, '/nowhere', epoch]
+def build(ctx: Context, sums: bytes = b'', *, settled: bool = False) -> None:
+    """The manifest, by the program as the build runs it.
+
+    It knows whole seconds, and trusts what was not touched since: with `settled` this waits, so that there is such a file.
+    """
+    epoch = int(time.time()) + (1 if settled else 0)
+    arguments = [sys.executable, '-B', tree.__file__, str(ctx.root), '/nowhere', str(epoch)]
     subprocess.run(arguments, input=sums, check=True)
-    # Changes have to be a second later than the image: the manifest knows whole seconds.
-    while time.time() < int(epoch) + 1:
+    while settled and time.time() <= epoch:
         time.sleep(0.05)
 
 
