@@ -4,6 +4,7 @@ import { application } from './application.ts';
 import { backup } from './backup.ts';
 import { baseSystem } from './base-system.ts';
 import { bootFiles } from './boot-files.ts';
+import { centralLogs } from './central-logs.ts';
 import { data } from './data.ts';
 import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
@@ -46,6 +47,7 @@ export const stages: readonly AnyStage[] = [
   tls,
   nginx,
   backup,
+  centralLogs,
   integrity,
 
   // What the card and the first boot bring

@@ -12,7 +12,6 @@ export const journal = defineStage({
     ),
     49: runBook('review', 'What to read once a week, with the commands.'),
     51: runBook('monitoring', 'Which commands answer, at which figures to act.'),
-    53: runBook('central-logs', 'How to send the journal to another machine, and what to mind.'),
     54: built('journald and logrotate limit size and age, so logs never fill the card.'),
     55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
     56: runBook('incident', 'Steps from the first suspicion to the return to service.'),

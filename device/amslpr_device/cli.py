@@ -11,6 +11,7 @@ backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 mail show|set|password|ca|test    the relay for alerts   (sudo)
+logs show|set|ca|client|off|test  the central log server (sudo)
 integrity check|audit|show|accept PATH  files against the image (sudo)
 monitor look|digest look for alerts now, or make the report (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
@@ -69,6 +70,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device.integrity import command as integrity
 
         return integrity.main(rest)
+    if verb == 'logs':
+        from amslpr_device.logs import command as logs
+
+        return logs.main(rest)
     if verb == 'monitor':
         from amslpr_device.monitor import command as monitor
 

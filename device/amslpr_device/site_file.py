@@ -60,6 +60,8 @@ MAIL = Fields(
         'to': Items(Value(values.mail_address), least=1, most=8, required=True),
     }
 )
+# A central log server: syslog over TLS.
+LOGS = Fields({'server': Value(values.tls_name, required=True), 'port': Value(values.port)})
 SITE = Fields(
     {
         'format': Value(values.choice('1'), required=True),
@@ -111,6 +113,7 @@ SITE = Fields(
             }
         ),
         'mail': MAIL,
+        'logs': LOGS,
         'unlock': Fields(
             {
                 'method': Value(values.choice(*UNLOCK_METHODS), required=True),

@@ -11,6 +11,8 @@ import pytest
 
 from amslpr_device import service
 from amslpr_device.context import Context
+from amslpr_device.integrity import state
+from amslpr_device.logs import forward
 from amslpr_device.mail import spool
 from amslpr_device.monitor import alerts, command, digest, facts
 from amslpr_device.monitor.facts import DAY, HOUR, Problem
@@ -119,9 +121,21 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
         'lists': lambda: old('var/lib/apt/periodic/update-stamp'),
         'upgrades': lambda: old('var/lib/apt/periodic/upgrade-stamp'),
         'clock': lambda: ctx.at('run/systemd/timesync/synchronized').unlink(),
+        'logs': lambda: logs_fail(),
+        'integrity': lambda: differs({'count': 1, 'differences': {'etc/x': 'is new'}}),
+        'audit': lambda: differs({'failed': ['a/b: C']}),
         'mail': lambda: spool.put_note(ctx, {'error': 'no', 'since': NOW - 2 * HOUR}),
         'look:memory': lambda: ctx.at('proc/meminfo').unlink(),
     }
+
+    def differs(found: dict[str, Any]) -> None:
+        ctx.at('/usr/share/amslpr').mkdir(parents=True, exist_ok=True)
+        ctx.at('/usr/share/amslpr/integrity.json').write_text('{}')
+        state.put_last(ctx, {'time': NOW, **found})
+
+    def logs_fail() -> None:
+        ctx.site['logs'] = {'server': 'logs.example'}
+        forward.put_note(ctx, {'error': 'no', 'since': NOW - 2 * HOUR})
 
     def old(path: str) -> None:
         set_time(ctx, path, NOW - 4 * DAY)
@@ -132,7 +146,7 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
 
 KEYS = (
     'unit:nginx.service disk:/ files:/data memory load temperature voltage card out-of-memory bans log-ins reboot '
-    'backup lists upgrades clock mail look:memory'
+    'backup lists upgrades clock mail logs integrity audit look:memory'
 ).split()
 
 

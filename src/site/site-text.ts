@@ -68,6 +68,8 @@ export function siteText(answers: SiteAnswers): string {
     '#   from: gate@example.net',
     '#   to:',
     '#     - operator@example.net',
+    '# logs:  # a central log server: syslog over TLS',
+    '#   server: logs.example.net',
     '',
     '# How the encrypted data partition is opened at a start.',
     ...unlockMethods.flatMap((known) => [

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from amslpr_device.context import Context
+from amslpr_device.logs import forward
 from amslpr_device.mail import relay, spool
 from amslpr_device.monitor import alerts, digest, facts
 from amslpr_device.say import ALERT, NOTICE, WARNING, say
@@ -66,6 +67,9 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
             print(f'{count} alert(s)' if count else 'nothing is wrong')
     if ctx.real and can_mail(ctx) and spool.waiting(ctx):
         ctx.succeeds(['systemctl', 'start', '--no-block', 'amslpr-mail.service'])
+    if ctx.real and spool.is_open(ctx) and forward.settings(ctx) is not None:
+        # Not enabled: on a device without a server it would be skipped, and that be logged, each minute.
+        ctx.succeeds(['systemctl', 'start', '--no-block', 'amslpr-logs.timer'])
     return 0
 
 

@@ -268,6 +268,16 @@ def stamp(path: Path) -> str:
         return 'never'
 
 
+def logs(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
+    """The central log server takes nothing."""
+    from amslpr_device.logs import forward
+    from amslpr_device.mail import spool
+
+    note: dict[str, Any] = forward.note(ctx) if spool.is_open(ctx) and forward.settings(ctx) else {}
+    if note.get('error') and now - float(note.get('since', now)) > HOUR:
+        yield Problem('logs', f'logs cannot be sent: {note["error"]}', 'sudo amslpr-device logs test')
+
+
 def integrity(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
     """Files that differ from the manifest, checks that failed, or no look for days."""
     from amslpr_device.integrity import state
@@ -289,4 +299,20 @@ def integrity(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Pr
         )
 
 
-LOOKS = (integrity, units, room, memory, load, temperature, power, log_ins, card, reboot, backup, updates, clock, mail)
+LOOKS = (
+    logs,
+    integrity,
+    units,
+    room,
+    memory,
+    load,
+    temperature,
+    power,
+    log_ins,
+    card,
+    reboot,
+    backup,
+    updates,
+    clock,
+    mail,
+)
