@@ -116,6 +116,8 @@ def readable(text: str) -> str:
     lines.append(f'Data partition: {found["data"]} (unlock method: {found["unlock"] or "none yet"})')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
+    if found['clock'] != 'compared':
+        lines.append('Clock: compared with no time server since the start, so it may be wrong')
     lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]
     proof = (
         'proven'

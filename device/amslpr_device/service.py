@@ -70,6 +70,7 @@ def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
 def facts(ctx: Context) -> dict[str, Any]:
     """Everything that `status` knows."""
     from amslpr_device.monitor import alerts
+    from amslpr_device.monitor import facts as monitor
     from amslpr_device.runner import FIRST_BOOT, PROVISION
 
     found = ctx.remember('data.json')
@@ -87,6 +88,7 @@ def facts(ctx: Context) -> dict[str, Any]:
         'unlock_word': methods.word(ctx) if methods_ask(ctx) else '',
         'opened_by_recovery': (ctx.run_folder / BY_RECOVERY).exists(),
         'recovery': 'proven' if found.get('proven') else 'unproven',
+        'clock': 'compared' if monitor.kept(ctx) else 'not compared',
         'alerts': [{key: one[key] for key in ('text', 'hint', 'since')} for one in alerts.active(alerts.read(ctx))],
     }
 

@@ -209,6 +209,17 @@ def test_a_clock_that_was_set_is_told(well: Context, seconds: float, told: bool)
     assert ('clock' in problems(well)) is told
 
 
+@pytest.mark.parametrize(('minutes', 'told'), [(0, None), (4, None), (90, 'forward by 90'), (-90, 'back by 90')])
+def test_a_clock_that_was_set_since_the_last_look(well: Context, minutes: int, told: str | None) -> None:
+    assert 'clock-set' not in problems(well)
+    now = NOW + 60 * minutes
+    set_time(well, 'run/systemd/timesync/synchronized', now)
+    found = [one.text for one in facts.clock(well, command.DEFAULTS, now) if one.key == 'clock-set']
+    assert len(found) == (1 if told else 0) and all(str(told) in one for one in found)
+    # It is told of once; drift in small steps is none.
+    assert [one.key for one in facts.clock(well, command.DEFAULTS, now + 1)] == []
+
+
 def test_a_device_that_just_started_has_time_to_find_its_server(well: Context) -> None:
     well.at('/run/systemd/timesync/synchronized').unlink()
     well.at('/proc/uptime').write_text('600.0 1.0\n')

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from amslpr_device.context import Context, StepError
+from amslpr_device.files import write
 
 HOUR, DAY = 3600, 86_400
 
@@ -222,7 +223,8 @@ def updates(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Prob
     """No package list was taken for days: no network, or lists that are not signed or have expired."""
     days = int(age(ctx, '/var/lib/apt/periodic/update-stamp', now) // DAY)
     if days >= 3:
-        yield Problem('lists', f'no list of updates was taken for {days} days', 'sudo apt update', runs=2)
+        text = f'no list of updates was taken for {days} days: no network, a wrong clock, or lists that are not signed'
+        yield Problem('lists', text, 'sudo apt update', runs=2)
     days = int(age(ctx, '/var/lib/apt/periodic/upgrade-stamp', now) // DAY)
     if days >= 3:
         yield Problem('upgrades', f'no updates were installed for {days} days', 'sudo unattended-upgrade -v', runs=2)
@@ -242,13 +244,29 @@ def uptime(ctx: Context) -> float:
 
 
 def clock(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
-    """The clock may be wrong: no time server was reached for long, or it is later than the clock is now."""
+    """The clock may be wrong: no time server was reached for long, or it was set by much since the last look."""
     last = kept(ctx)
     hint = 'timedatectl timesync-status; your own servers: network.timeServers of the configuration'
     if last is None and uptime(ctx) > HOUR:
         yield Problem('clock', 'the clock was compared with no time server since the start: it may be wrong', hint)
     elif last is not None and (now - last > DAY or last - now > HOUR):
         yield Problem('clock', 'the clock was compared with no time server for a day: it may be wrong', hint)
+    jump = jumped(ctx, now)
+    if jump:
+        way = 'forward' if jump > 0 else 'back'
+        text = f'the clock was set {way} by {abs(jump) / 60:.0f} minutes: what was noted before has wrong times'
+        yield Problem('clock-set', text, hint)
+
+
+def jumped(ctx: Context, now: float) -> float:
+    """Seconds by which the clock was set since the last look of this start, 0 for less than five minutes."""
+    note = ctx.run_folder / 'clock'
+    start = now - uptime(ctx)
+    before = float(note.read_text()) if note.exists() else start
+    if not note.exists() or abs(start - before) >= 300:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write(note, f'{start:.0f}\n', 0o600)
+    return start - before if abs(start - before) >= 300 else 0
 
 
 def mail(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
