@@ -67,11 +67,11 @@ EDITS: dict[str, tuple[Callable[[Context], object], str, str]] = {
     'a new program': (edit('usr/bin/extra'), 'usr/bin/extra', 'is new'),
     'a new unit': (edit('etc/new.service'), 'etc/new.service', 'is new'),
     'a file less': (lambda ctx: ctx.at('/etc/app.conf').unlink(), 'etc/app.conf', 'is missing'),
-    'the last file less': (lambda ctx: ctx.at('/usr/share/amslpr/integrity.json').unlink(), 'usr/share/amslpr/integrity.json', 'is missing'),
+    'the last file less': (lambda ctx: ctx.at('/usr/share/amslpr/integrity.json').unlink(), 'usr/share/amslpr/integrity.json', 'is missing'),  # noqa: E501
     'a folder less': (lambda ctx: shutil.rmtree(ctx.at('/opt/app')), 'opt/app/main.py', 'is missing'),
-    'a link': (lambda ctx: [ctx.at('/etc/link').unlink(), ctx.at('/etc/link').symlink_to('/evil')], 'etc/link', 'leads elsewhere'),
-    'a link for a file': (lambda ctx: [ctx.at('/etc/app.conf').unlink(), ctx.at('/etc/app.conf').symlink_to('x')], 'etc/app.conf', 'is another kind of file'),
-    'the kernel command line': (edit('boot/firmware/cmdline.txt', 'init=/bin/sh\n'), 'boot/firmware/cmdline.txt', 'has other content'),
+    'a link': (lambda ctx: [ctx.at('/etc/link').unlink(), ctx.at('/etc/link').symlink_to('/evil')], 'etc/link', 'leads elsewhere'),  # noqa: E501
+    'a link for a file': (lambda ctx: [ctx.at('/etc/app.conf').unlink(), ctx.at('/etc/app.conf').symlink_to('x')], 'etc/app.conf', 'is another kind of file'),  # noqa: E501
+    'the kernel command line': (edit('boot/firmware/cmdline.txt', 'init=/bin/sh\n'), 'boot/firmware/cmdline.txt', 'has other content'),  # noqa: E501
     'a preloaded library': (edit('etc/ld.so.preload'), 'etc/ld.so.preload', 'is new'),
     'an odd name': (edit('usr/lib/Größe \\ and space'), 'usr/lib/Größe \\ and space', 'has other content'),
     'a device': (lambda ctx: os.mkfifo(ctx.at('/usr/lib/pipe')), 'usr/lib/pipe', 'is new'),

@@ -26,7 +26,7 @@ def image(tmp_path: Path) -> Context:
 @pytest.fixture
 def packaged(image: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     """The device with an empty dpkg and an apt whose one archive is a folder; apt's hooks are the device's own."""
-    for folder in ('var/lib/dpkg/info', 'var/lib/dpkg/updates', 'var/lib/apt/lists/partial', 'var/cache/apt/archives/partial',
+    for folder in ('var/lib/dpkg/info', 'var/lib/dpkg/updates', 'var/lib/apt/lists/partial', 'var/cache/apt/archives/partial',  # noqa: E501
                    'etc/apt/apt.conf.d', 'etc/apt/preferences.d', 'etc/apt/sources.list.d', 'var/log/apt'):  # fmt: skip
         image.at(folder).mkdir(parents=True, exist_ok=True)
     image.at('/var/lib/dpkg/status').write_text('')
@@ -48,7 +48,7 @@ def packaged(image: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     config.write_text(
         f'Dir "{image.root}";\nDir::State::status "{image.root}/var/lib/dpkg/status";\n'
         f'APT::Architecture "{arch()}";\nAPT::Sandbox::User "root";\n'
-        f'DPkg::Options {{ "--root={image.root}"; "--force-script-chrootless"; "--force-not-root"; "--force-bad-path"; "--force-confdef"; "--force-confold"; }};\n'
+        f'DPkg::Options {{ "--root={image.root}"; "--force-script-chrootless"; "--force-not-root"; "--force-bad-path"; "--force-confdef"; "--force-confold"; }};\n'  # noqa: E501
         f'DPkg::Pre-Install-Pkgs {{ "{hook} before"; }};\n'
         f'DPkg::Post-Invoke {{ "{hook} after"; }};\n'
         f'DPkg::Tools::Options::{hook}::Version "3";\n'
@@ -86,7 +86,7 @@ def package(
     fields = f'Package: tool\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@x.example>\nDescription: x\n'
     (control / 'control').write_text(fields)
     sums = [
-        f'{hashlib.md5(text.encode()).hexdigest()}  {path}\n'
+        f'{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}  {path}\n'
         for path, text in files.items()
         if f'/{path}' not in conffiles
     ]

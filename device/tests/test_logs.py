@@ -128,7 +128,7 @@ def journal(monkeypatch: pytest.MonkeyPatch, found: list[dict[str, Any]]) -> Non
         ({'MESSAGE': 'a\nb <3>1 x'}, '<84>1 2026-11-18T11:06:40.000001Z gate sshd 77 - - a#012b <3>1 x'),
         ({'MESSAGE': [0xC3, 0xA4, 255]}, '<84>1 2026-11-18T11:06:40.000001Z gate sshd 77 - - ä\ufffd'),
         ({'SYSLOG_IDENTIFIER': 'a b\n"c'}, '<84>1 2026-11-18T11:06:40.000001Z gate ab"c 77 - - entry 1'),
-        ({'SYSLOG_FACILITY': None, '_TRANSPORT': 'kernel', 'SYSLOG_IDENTIFIER': 'kernel', '_PID': None}, '<4>1 2026-11-18T11:06:40.000001Z gate kernel - - - entry 1'),
+        ({'SYSLOG_FACILITY': None, '_TRANSPORT': 'kernel', 'SYSLOG_IDENTIFIER': 'kernel', '_PID': None}, '<4>1 2026-11-18T11:06:40.000001Z gate kernel - - - entry 1'),  # noqa: E501
         ({'PRIORITY': '9', 'SYSLOG_FACILITY': '99'}, '<30>1 2026-11-18T11:06:40.000001Z gate sshd 77 - - entry 1'),
         ({'MESSAGE': None}, '<84>1 2026-11-18T11:06:40.000001Z gate sshd 77 - - '),
     ],

@@ -35,6 +35,8 @@ def written(folder: Path) -> Context:
         made.at(path).parent.mkdir(parents=True, exist_ok=True)
         made.at(path).write_text(text)
     made.at('/etc/link').symlink_to('hostname')
+    for number, target in enumerate(('Főtanúsítvány \\ x.crt', '-', 'a b')):
+        made.at(f'/etc/odd-{number}').symlink_to(target)
     made.at('/var/lib').mkdir(parents=True)
     time.sleep(0.02)
     build(made)
@@ -44,7 +46,7 @@ def written(folder: Path) -> Context:
 def build(ctx: Context, sums: bytes = b'', *, settled: bool = False) -> None:
     """The manifest, by the program as the build runs it.
 
-    It knows whole seconds, and trusts what was not touched since: with `settled` this waits, so that there is such a file.
+    It knows whole seconds, and trusts what was not touched since: with `settled` it waits, and there is such a file.
     """
     epoch = int(time.time()) + (1 if settled else 0)
     arguments = [sys.executable, '-B', tree.__file__, str(ctx.root), '/nowhere', str(epoch)]

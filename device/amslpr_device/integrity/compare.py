@@ -1,8 +1,8 @@
 """Compares the device with its manifest, going through both in one order, so that it needs little memory.
 
-What the manifest says is moved on by `moved`: {path: line of the manifest, or '' for gone}. A quick look reads only files
-whose inode was touched since the image was made, or since they were last found good: the kernel notes that time, and no
-program can set it. A whole look reads everything.
+What the manifest says is moved on by `moved`: {path: line of the manifest, or '' for gone}. A quick look reads only
+files whose inode was touched since the image was made, or since they were last found good: the kernel notes that
+time, and no program can set it. A whole look reads everything.
 """
 
 from __future__ import annotations

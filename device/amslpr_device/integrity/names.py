@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import translate
 from functools import cache
-from re import Pattern, compile
 
 # Written all the time, by the device itself.
 IGNORED = """
@@ -34,9 +34,9 @@ GENERATED = """
 
 
 @cache
-def _expression(which: str) -> Pattern[str]:
+def _expression(which: str) -> re.Pattern[str]:
     lists = {'ignored': IGNORED, 'own': OWN, 'generated': GENERATED}
-    return compile('|'.join(translate(one) for one in lists[which]))
+    return re.compile('|'.join(translate(one) for one in lists[which]))
 
 
 def ignored(path: str) -> bool:

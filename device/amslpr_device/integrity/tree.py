@@ -33,7 +33,8 @@ class Entry:
 
     def line(self) -> str:
         """As the manifest has it."""
-        return f'{self.kind} {self.mode:o} {self.uid} {self.gid} {self.sum or "-"} {escape(self.path)}'
+        found = '\\x2d' if self.sum == '-' else escape(self.sum) or '-'
+        return f'{self.kind} {self.mode:o} {self.uid} {self.gid} {found} {escape(self.path)}'
 
 
 def escape(text: str) -> str:
@@ -116,7 +117,7 @@ def entry(root: str, path: str, found: os.stat_result, known: str = '') -> Entry
 
 
 def main(root: str, upper: str, epoch: str, sums: bytes) -> None:
-    """Writes the manifest of an image into it. `sums` are those of the layers below, the lowest first: `SUM  ./PATH\\0`.
+    """Writes the manifest of an image into it. `sums` has those of the layers below, lowest first: `SUM  ./PATH\\0`.
 
     `upper` is what lies above them: a file of it is hashed, and so is any that has no sum.
     """

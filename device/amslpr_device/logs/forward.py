@@ -50,7 +50,7 @@ class Server:
 
 
 def settings(ctx: Context) -> Server | None:
-    """What `amslpr-device logs set` wrote on the data partition, else the site file; None: nothing leaves the device."""
+    """What `amslpr-device logs set` wrote on the data partition, else the site file; with None nothing leaves it."""
     place = ctx.at('/etc/amslpr/secrets')
     found: dict[str, Any] = dict(ctx.site.get('logs', {}))
     with contextlib.suppress(OSError, ValueError):

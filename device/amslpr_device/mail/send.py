@@ -1,4 +1,4 @@
-"""Hands messages to the relay: by TLS with its name checked, or not at all. What was not taken waits longer each time."""
+"""Hands messages to the relay: by TLS with its name checked, or not at all. What is refused waits longer each time."""
 
 from __future__ import annotations
 

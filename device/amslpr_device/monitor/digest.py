@@ -1,4 +1,4 @@
-"""The mail of each day: the same facts as the alerts, whether something is wrong or not. That it comes is a fact too."""
+"""The mail of each day: the facts behind the alerts, whether something is wrong or not. That it comes is a fact too."""
 
 from __future__ import annotations
 
