@@ -21,7 +21,7 @@ export const backup = defineStage({
     ),
     67: runBook('backup', 'How to copy archives away, decrypt one and restore it, on this device or on a new one.'),
   },
-  needs: ['folders', 'application', 'tls'],
+  needs: ['folders', 'monitoring', 'application', 'tls'],
 
   options: Type.Object(
     {
@@ -42,7 +42,6 @@ export const backup = defineStage({
         text('/usr/share/amslpr/backup.json', `${JSON.stringify({ retention, images })}\n`),
         overlay('/etc/systemd/system/amslpr-backup.service'),
         overlay('/etc/systemd/system/amslpr-backup.timer', { data: { time } }),
-        overlay('/etc/systemd/system/amslpr-alert@.service'),
       ],
       units: { 'amslpr-backup.timer': 'enabled' },
       // The application's account passes through to the copy of its database that it makes; it can list nothing.

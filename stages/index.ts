@@ -6,14 +6,17 @@ import { auditing } from './auditing.ts';
 import { backup } from './backup.ts';
 import { baseSystem } from './base-system.ts';
 import { bootFiles } from './boot-files.ts';
+import { centralLogs } from './central-logs.ts';
 import { data } from './data.ts';
 import { fail2ban } from './fail2ban.ts';
 import { firewall } from './firewall.ts';
 import { firstBoot } from './first-boot.ts';
 import { folders } from './folders.ts';
 import { incident } from './incident.ts';
+import { integrity } from './integrity.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
+import { monitoring } from './monitoring.ts';
 import { mounts } from './mounts.ts';
 import { network } from './network.ts';
 import { nginx } from './nginx.ts';
@@ -43,12 +46,15 @@ export const stages: readonly AnyStage[] = [
   // Files, application, web
   data,
   folders,
+  monitoring,
   application,
   tls,
   nginx,
   apparmor,
   auditing,
   backup,
+  centralLogs,
+  integrity,
 
   // What the card and the first boot bring
   firstBoot,

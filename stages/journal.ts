@@ -11,12 +11,7 @@ export const journal = defineStage({
       'Logs are in the journal, which root and the group adm can read; a log folder of mode 640 could not be entered.',
     ),
     49: runBook('review', 'What to read once a week, with the commands.'),
-    50: runBook(
-      'monitoring',
-      'A failed backup is an alert in the journal; the run-book says how to be told of it and of others.',
-    ),
     51: runBook('monitoring', 'Which commands answer, at which figures to act.'),
-    53: runBook('central-logs', 'How to send the journal to another machine, and what to mind.'),
     54: built('journald and logrotate limit size and age, so logs never fill the card.'),
     55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
   },

@@ -69,6 +69,21 @@ export const updates = defineStage({
           ],
           why: 'A device that only a person can unlock turns restarts off for itself, whatever the image says.',
         }),
+        signed: run('Lists that are not signed, or have expired, are refused', 'apt-config dump --no-empty', {
+          guide: [1, 2],
+          matches: [
+            /^Acquire::AllowInsecureRepositories "false";$/m,
+            /^Acquire::AllowDowngradeToInsecureRepositories "false";$/m,
+            /^Acquire::Check-Valid-Until "true";$/m,
+            /^Acquire::Check-Date "true";$/m,
+          ],
+          lacks: /^(APT::Get::AllowUnauthenticated|Acquire::AllowWeakRepositories) "(true|1|yes)";$/m,
+        }),
+        'no-trusted': run('No source is believed without a signature', 'grep -rEi trusted\\s*[=:]\\s*yes /etc/apt', {
+          guide: [2],
+          exit: 1,
+          lacks: /\S/,
+        }),
         'own-minute': run('The device has its own reboot minute', 'cat /etc/apt/apt.conf.d/53amslpr-reboot-minute', {
           guide: [2],
           matches: /^Unattended-Upgrade::Automatic-Reboot-Time "([01][0-9]|2[0-3]):[0-5][0-9]";$/m,

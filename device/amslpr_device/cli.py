@@ -12,6 +12,10 @@ app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 tls public NAME     one of a public authority, by certbot (sudo)
 tls private         the device's own again             (sudo)
+mail show|set|password|ca|test    the relay for alerts   (sudo)
+logs show|set|ca|client|off|test  the central log server (sudo)
+integrity check|audit|show|accept PATH  files against the image (sudo)
+monitor look|digest look for alerts now, or make the report (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
@@ -79,6 +83,22 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import acme
 
         return acme.main(Context(), rest)
+    if verb == 'mail':
+        from amslpr_device.mail import command as mail
+
+        return mail.main(rest)
+    if verb == 'integrity':
+        from amslpr_device.integrity import command as integrity
+
+        return integrity.main(rest)
+    if verb == 'logs':
+        from amslpr_device.logs import command as logs
+
+        return logs.main(rest)
+    if verb == 'monitor':
+        from amslpr_device.monitor import command as monitor
+
+        return monitor.main(rest)
     if verb in ('status', 'report', 'bundle'):
         code, text = asked(verb)
         print(text if verb != 'status' or '--json' in rest else readable(text), end='')
@@ -119,6 +139,9 @@ def readable(text: str) -> str:
         lines.append(f'Isolated {found["isolated"]}. To connect it again: sudo amslpr-device isolate end')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
+    if found['clock'] != 'compared':
+        lines.append('Clock: compared with no time server since the start, so it may be wrong')
+    lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]
     proof = (
         'proven'
         if found['recovery'] == 'proven'

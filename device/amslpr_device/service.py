@@ -72,6 +72,8 @@ def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
 
 def facts(ctx: Context) -> dict[str, Any]:
     """Everything that `status` knows."""
+    from amslpr_device.monitor import alerts
+    from amslpr_device.monitor import facts as monitor
     from amslpr_device.runner import FIRST_BOOT, PROVISION
 
     found = ctx.remember('data.json')
@@ -90,6 +92,8 @@ def facts(ctx: Context) -> dict[str, Any]:
         'opened_by_recovery': (ctx.run_folder / BY_RECOVERY).exists(),
         'recovery': 'proven' if found.get('proven') else 'unproven',
         'isolated': isolate.recorded(ctx),
+        'clock': 'compared' if monitor.kept(ctx) else 'not compared',
+        'alerts': [{key: one[key] for key in ('text', 'hint', 'since')} for one in alerts.active(alerts.read(ctx))],
     }
 
 
@@ -138,7 +142,8 @@ def console(ctx: Context) -> int:
     while True:
         site.recall(ctx)
         now = facts(ctx)
-        text = '\n'.join(str(now[key]) for key in ('message', 'hint') if now[key])
+        told = [f'Alert: {one["text"]}' for one in now['alerts'][-5:]]
+        text = '\n'.join([*(str(now[key]) for key in ('message', 'hint') if now[key]), *told])
         at = f' at {now["step"]}' if now['step'] else ''
         headline = f'AMSLPR device {now["hostname"]}: {now["state"]}{at}, data {now["data"]}'
         if (headline, text) != shown:

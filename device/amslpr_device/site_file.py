@@ -49,6 +49,19 @@ class Fields:
     required: bool = False
 
 
+# Where alerts and digests go. The password is given on the device: it would lie in the open on the card here.
+MAIL = Fields(
+    {
+        'server': Value(values.tls_name, required=True),
+        'port': Value(values.port),
+        'security': Value(values.choice('tls', 'starttls')),
+        'user': Value(values.mail_user),
+        'from': Value(values.mail_address, required=True),
+        'to': Items(Value(values.mail_address), least=1, most=8, required=True),
+    }
+)
+# A central log server: syslog over TLS.
+LOGS = Fields({'server': Value(values.tls_name, required=True), 'port': Value(values.port)})
 SITE = Fields(
     {
         'format': Value(values.choice('1'), required=True),
@@ -99,6 +112,8 @@ SITE = Fields(
                 'mode': Value(values.choice('self-signed', 'csr')),
             }
         ),
+        'mail': MAIL,
+        'logs': LOGS,
         'unlock': Fields(
             {
                 'method': Value(values.choice(*UNLOCK_METHODS), required=True),
@@ -156,6 +171,21 @@ def validate(raw: bytes) -> Result:
     if len(canonical.encode()) > MAX_BYTES:
         return _refused([Problem(0, 0, f'its canonical spelling has more than {MAX_BYTES} bytes', 'list fewer keys')])
     return Result([], site, canonical)
+
+
+def validate_part(raw: bytes, wanted: Fields, name: str) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The same for the keys of one map of the site file, such as MAIL, that stand alone; None after a problem."""
+    # `...` is for files that may be half copied; a part is typed or piped in.
+    text, problems = decode(raw)
+    if problems:
+        return None, problems
+    lines = text.rstrip('\n').split('\n')
+    document, problems = parse(text if lines[-1] == '...' else '\n'.join([*lines, '...', '']))
+    if document is None:
+        return None, problems
+    judge = _Judge(problems)
+    found = judge.fields(document, wanted, name)
+    return (None, problems) if problems else (found, [])
 
 
 def _refused(problems: list[Problem]) -> Result:

@@ -128,6 +128,28 @@ def interface(text: str) -> str:
     return str(found)
 
 
+def port(text: str) -> str:
+    """A TCP port."""
+    if re.fullmatch(r'[1-9][0-9]{0,4}', text) and int(text) <= 65535:
+        return text
+    raise Wrong(f'`{text[:40]}` is no port', '1 to 65535')
+
+
+def mail_address(text: str) -> str:
+    """An address of the plain form NAME@DOMAIN."""
+    name, at, place = text.rpartition('@')
+    if at and len(text) <= 200 and re.fullmatch(r'[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}', name):
+        return f'{name}@{domain(place.lower())}'
+    raise Wrong(f'`{text[:60]}` is no mail address', 'write it as alerts@example.com')
+
+
+def mail_user(text: str) -> str:
+    """The name of an account at a mail relay."""
+    if re.fullmatch(r'[\x21-\x7e]{1,128}', text):
+        return text
+    raise Wrong(f'`{text[:60]}` is no account name', 'printable ASCII without spaces, at most 128 characters')
+
+
 def tang_url(text: str) -> str:
     """Where a tang server answers: http://NAME[:PORT][/PATH]. TLS adds nothing: what passes is worth nothing alone."""
     match = re.fullmatch(r'https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9._~-]+)*)', text)

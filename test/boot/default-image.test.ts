@@ -26,6 +26,7 @@ const breakages = [
   { run: ['sysctl', '-w', 'kernel.kptr_restrict=0'], stage: 'kernel' },
   { run: ['systemctl', 'stop', 'nginx.service'], stage: 'nginx' },
   { run: ['systemctl', 'stop', 'amslpr.service'], stage: 'application' },
+  { run: ['systemctl', 'stop', 'amslpr-monitor.timer'], stage: 'monitoring' },
 ] as const;
 
 describe('the default image with the method card', () => {
@@ -120,6 +121,34 @@ describe('the default image with the method card', () => {
     const { stdout } = await device.ssh.run(['amslpr-device', 'backup', 'list']);
     expect(stdout).toMatch(/amslpr-\d{8}/);
     await device.sudo(['amslpr-device', 'backup', 'verify'], { timeout: 300 });
+  });
+
+  it('finds a hand edit at the next look, tells of it, and finds it gone', async () => {
+    const look = async () => {
+      await device.sudo(['systemctl', 'start', 'amslpr-integrity.service'], { timeout: 600 });
+      await device.sudo(['systemctl', 'start', 'amslpr-monitor.service'], { timeout: 300 });
+      return (await device.ssh.run(['amslpr-device', 'status'])).stdout;
+    };
+    await device.sudo(['sh', '-c', 'echo id > /etc/profile.d/x.sh; chmod u+s /usr/bin/find']);
+    const told = await look();
+    expect(told).toMatch(
+      /^Alert: 2 paths differ from the image: \/etc\/profile\.d\/x\.sh is new, \/usr\/bin\/find has mode/m,
+    );
+    await device.sudo(['sh', '-c', 'rm /etc/profile.d/x.sh; chmod u-s /usr/bin/find']);
+    // It is over after three looks without it.
+    for (let count = 0; count < 3; count++) await look();
+    expect(await look()).not.toContain('differ from the image');
+  });
+
+  it('tells of a unit that failed, without sudo and without a relay', async () => {
+    await device.sudo(['systemd-run', '--unit=boom', '--property=OnFailure=amslpr-alert@boom.service', '/bin/false']);
+    await expect
+      .poll(async () => (await device.ssh.run(['amslpr-device', 'status'])).stdout, {
+        timeout: 120_000,
+        interval: 5000,
+      })
+      .toContain('Alert: boom.service failed');
+    await device.sudo(['systemctl', 'reset-failed', 'boom.service']);
   });
 
   it('says so when something is broken', async () => {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { pack } from 'tar-stream';
 import { type Problem, StepError } from '../../core/errors.ts';
 import { AFTER_FILES, DISK_ID_TOKEN, type PlannedFile } from '../../core/plan.ts';
@@ -115,7 +116,24 @@ export async function applyFiles(context: BuildContext, below: readonly Layer[],
   for (const { below: folder, run } of AFTER_FILES) {
     if (plan.files.some((file) => file.path.startsWith(folder))) await inImage(context, run, stack);
   }
-  await inToolbox(context, `${LAST}${CLAMP_UPPER}`, stack, { mounts: [seen(upper)] });
+  const manifest = plan.files.some(({ path }) => path === MANIFEST_WANTED);
+  await inToolbox(context, `${LAST}${manifest ? MANIFEST : ''}${CLAMP_UPPER}`, stack, {
+    mounts: [seen(upper)],
+    ...(manifest ? { input: await sumsOf(below) } : {}),
+  });
+}
+
+/** Stage `integrity`: the image gets a manifest of all its files. */
+const MANIFEST_WANTED = '/usr/share/amslpr/integrity.json';
+// By the program of the device, so that both mean the same. Standard input has the sums of the layers below, since their
+// files need not be read for it.
+const MANIFEST = `
+python3 -I -B usr/lib/amslpr/amslpr_device/integrity/tree.py /tmp/image /tmp/upper "$SOURCE_DATE_EPOCH"
+`;
+
+/** Checksums that the cache has of the layers, the lowest first. */
+async function sumsOf(layers: readonly Layer[]): Promise<Buffer> {
+  return Buffer.concat(await Promise.all(layers.map(({ fs }) => readFile(join(dirname(fs), 'sums')))));
 }
 
 /** What the programs of this step leave beside what they were run for. */

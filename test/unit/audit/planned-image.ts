@@ -28,6 +28,7 @@ const PACKAGED: readonly TreeNode[] = [
   ),
   file('/etc/pam.d/common-session', 'session optional\t\t\tpam_umask.so umask=0027 nousergroups\n'),
   file('/usr/lib/firmware/dsp.bin', elf(137)),
+  file('/usr/share/amslpr/manifest.gz', 'packed', { mode: 0o600 }),
 ];
 
 const SIGNATURE = 0xcafe1234;

@@ -1,0 +1,1 @@
+"""The journal, sent on to a central log server over TLS."""

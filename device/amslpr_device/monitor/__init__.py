@@ -1,0 +1,1 @@
+"""What the device notices about itself: looked at every few minutes, told once, and told again when it is over."""
