@@ -23,19 +23,25 @@ export const auditing = defineStage({
         overlay(conf, { mode: '0640' }),
         overlay('/etc/audit/rules.d/zz-amslpr.rules', { mode: '0640' }),
         overlay('/etc/systemd/system/auditd.service'),
+        overlay('/etc/systemd/system/amslpr-data.target.d/50-auditd.conf'),
       ],
       units: {
-        'auditd.service': 'enabled',
+        // Not at boot: amslpr-data.target starts it when its place is there.
+        'auditd.service': 'disabled',
         // Loaded with auditd, which asks for it: before that records would go to the kernel's log.
         'audit-rules.service': 'disabled',
         // Would write every record to the journal once more.
         'systemd-journald-audit.socket': 'masked',
       },
-      allowed: { units: ['auditd.service'] },
       dataBinds: [{ path: LOG, name: 'audit', mode: '0700', owner: 'root:root' }],
       checks: {
         installed: installed('auditd is there', 'auditd'),
-        starts: unit('auditd starts with the encrypted partition', 'auditd.service', 'enabled'),
+        waits: unit('auditd does not start at boot', 'auditd.service', 'disabled'),
+        starts: file(
+          'auditd starts with the encrypted partition',
+          '/etc/systemd/system/amslpr-data.target.d/50-auditd.conf',
+          { matches: /^Wants=auditd\.service$/m },
+        ),
         'once-only': unit('Records are not written twice', 'systemd-journald-audit.socket', 'masked'),
         bounded: file('The audit log is bounded, and never halts the device', conf, {
           mode: '0640',
@@ -51,7 +57,7 @@ export const auditing = defineStage({
         rules: file('Rules record changes of accounts and code', '/etc/audit/rules.d/zz-amslpr.rules', {
           mode: '0640',
           owner: 'root:root',
-          matches: [/^--backlog_wait_time 0$/m, /^-f 1$/m, /key=identity$/m, /key=code$/m],
+          matches: [/^--backlog_wait_time 0$/m, /^-f 1$/m, /^-w \/etc\/shadow -p wa -k identity$/m, /-k code$/m],
           lacks: /^-(f 2|e 2)/m,
           why: 'Mode 2 of -f would stop the kernel, and a wait time would stop programs while the log is slow.',
         }),
@@ -61,7 +67,7 @@ export const auditing = defineStage({
         }),
         loaded: run('The kernel has the rules', 'auditctl -l', {
           ...open,
-          matches: [/key=identity$/m, /key=privileges$/m, /key=code$/m, /key=root-commands$/m, /key=time$/m],
+          matches: [/-k identity$/m, /-k privileges$/m, /-k code$/m, /key=root-commands$/m, /key=time$/m],
         }),
         written: run('The log is on the encrypted partition', 'findmnt -no SOURCE /var/log/audit', {
           ...open,

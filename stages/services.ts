@@ -22,7 +22,7 @@ const logins = words('getty@.service serial-getty@.service console-getty.service
 const allowed = words(`
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer logrotate.timer e2scrub_reap.service
   e2scrub_all.timer unattended-upgrades.service amslpr.service amslpr-* ssh.service sshd.service sshd-keygen.service ufw.service
-  fail2ban.service auditd.service NetworkManager.service NetworkManager-dispatcher.service wpa_supplicant.service systemd-timesyncd.service systemd-pstore.service
+  fail2ban.service NetworkManager.service NetworkManager-dispatcher.service wpa_supplicant.service systemd-timesyncd.service systemd-pstore.service
   remote-fs.target remote-cryptsetup.target getty@tty1.service man-db.timer tmp.mount
   console-setup.service keyboard-setup.service
 `);
