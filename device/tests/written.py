@@ -62,4 +62,4 @@ def check(ctx: Context, *, whole: bool = False) -> dict[str, str]:
 
 def edit(path: str, text: str = 'changed\n') -> Callable[[Context], object]:
     """Writes a file of the device."""
-    return lambda ctx: ctx.at(path).write_text(text)
+    return lambda ctx: (ctx.at(path).parent.mkdir(parents=True, exist_ok=True), ctx.at(path).write_text(text))

@@ -141,7 +141,12 @@ describe('the default image with the method card', () => {
   });
 
   it('tells of a unit that failed, without sudo and without a relay', async () => {
-    await device.sudo(['systemd-run', '--unit=boom', '--property=OnFailure=amslpr-alert@boom.service', '/bin/false']);
+    await device.sudo([
+      'systemd-run',
+      '--unit=boom',
+      '--property=OnFailure=amslpr-alert@boom.service.service',
+      '/bin/false',
+    ]);
     await expect
       .poll(async () => (await device.ssh.run(['amslpr-device', 'status'])).stdout, {
         timeout: 120_000,

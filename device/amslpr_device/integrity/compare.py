@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -69,16 +70,16 @@ def look(root: str, moved: dict[str, str], seen: dict[str, str], *, whole: bool 
     built = int(next(expected).sum)
     want = next(expected, None)
     for path, status in tree.walk(root):
-        while want is not None and tree.order(want.path) < tree.order(path):
+        while want is not None and want.path != path and tree.order(want.path) < tree.order(path):
             missing(want, found)
             want = next(expected, None)
         same = want if want is not None and want.path == path else None
         if same is not None:
             want = next(expected, None)
-        if names.ignored(path):
-            continue
         found.looked += 1
         if same is None:
+            if names.ignored(path):
+                continue
             found.differences[path] = 'is new'
             found.now[path] = tree.entry(root, path, status).line()
             continue
@@ -123,6 +124,9 @@ def one(
     """Compares one path that is in both."""
     path = want.path
     trusted = status.st_ctime <= built and not path.startswith(f'{tree.BOOT}/')
+    kept = (tree.kind_of(status.st_mode), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    if trusted and not whole and kept == want[1:5]:
+        return
     known = want.sum if tree.kind_of(status.st_mode) == want.kind == 'f' else ''
     if whole or not (trusted or seen.get(path) == mark(status)):
         known = ''
@@ -135,6 +139,8 @@ def one(
     if now == want:
         if not trusted:
             found.seen[path] = mark(status)
+        return
+    if names.ignored(path):
         return
     found.now[path] = now.line()
     words = [

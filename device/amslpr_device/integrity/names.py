@@ -6,17 +6,17 @@ import re
 from fnmatch import translate
 from functools import cache
 
-# Written all the time, by the device itself.
+# Written all the time, by the device itself; by Python, which any program of root may have compile a module.
 IGNORED = """
     etc/resolv.conf etc/adjtime etc/.pwd.lock etc/.updated etc/mtab
     boot/firmware/STATUS.TXT boot/firmware/report.json boot/firmware/bundle.? boot/firmware/site.yaml
-    boot/firmware/FSCK*.REC usr/share/amslpr/manifest.gz
+    boot/firmware/FSCK*.REC usr/share/amslpr/manifest.gz */__pycache__ */__pycache__/*
 """.split()
 
 # Made by the first boot, and changed by an administrator's command: as they are when the device is first looked at.
 OWN = """
     etc/machine-id etc/hostname etc/hosts etc/localtime etc/timezone etc/passwd* etc/shadow* etc/group* etc/gshadow*
-    etc/subuid* etc/subgid* etc/ssh/ssh_host_* etc/ssh/authorized_keys.d/* etc/NetworkManager/system-connections/*
+    etc/subuid* etc/subgid* etc/ssh/ssh_host_* etc/ssh/authorized_keys.d/* etc/NetworkManager/system-connections*
     etc/ufw/* etc/apt/apt.conf.d/53amslpr-reboot-minute etc/ld.so.cache etc/udev/hwdb.bin etc/systemd/system/*.wants/*
     etc/amslpr/*
 """.split()
@@ -26,7 +26,7 @@ GENERATED = """
     etc/ld.so.cache etc/ssl/certs/* etc/ca-certificates.conf* etc/alternatives/* etc/pam.d/common-* etc/shells
     etc/passwd* etc/shadow* etc/group* etc/gshadow* etc/subuid* etc/subgid* etc/mailcap etc/udev/hwdb.bin etc/rc?.d/*
     etc/systemd/system/*.wants/* etc/apparmor.d/cache/* etc/fonts/conf.d/*
-    usr/lib/udev/hwdb.bin usr/lib/modules/* usr/lib/firmware/* */__pycache__ */__pycache__/* usr/share/mime/*
+    usr/lib/udev/hwdb.bin usr/lib/modules/* usr/lib/firmware/* usr/share/mime/*
     usr/share/info/dir* usr/share/glib-2.0/schemas/gschemas.compiled usr/lib/*/gio/modules/giomodule.cache
     usr/lib/*/gconv/gconv-modules.cache usr/lib/locale/* boot/initrd.img* boot/vmlinuz* boot/config-* boot/System.map*
     boot/firmware/*

@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROOTS = ('boot', 'etc', 'opt', 'usr')
 # A file system without modes and owners, whose times can be set at will.
@@ -20,8 +20,7 @@ BOOT = 'boot/firmware'
 MANIFEST = 'usr/share/amslpr/manifest.gz'
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One path, without a leading slash. `sum` is empty for a folder."""
 
     path: str
