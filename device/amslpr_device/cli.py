@@ -10,6 +10,7 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
+adopt-board [--clone]  the card is in another board, and that is meant (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 rescue end          leave rescue: a normal start          (sudo)
@@ -46,6 +47,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import rescue
 
         return rescue.end(Context()) if rest else rescue.say(Context())
+    if verb == 'adopt-board' and rest in ([], ['--clone']):
+        from amslpr_device import adopt_board
+
+        return adopt_board.main(Context(), bool(rest), lambda: read('Recovery key of the first card: '))
     if verb == 'prove' and len(rest) == 1:
         return prove(Context(), rest[0])
     if verb in ('backup', 'restore'):
