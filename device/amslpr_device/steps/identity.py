@@ -1,6 +1,7 @@
 """Makes /var/lib/amslpr-device/identity.json: serial number of the board and id of the card, as first seen.
 
-Checked by reading it back; `board` compares. Before there is data a card may move: the record follows. A cut leaves nothing or the whole file.
+Checked by reading it back; `board` compares. Before there is data a card may move: the record follows.
+A cut leaves nothing or the whole file.
 """
 
 from contextlib import suppress
