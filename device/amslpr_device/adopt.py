@@ -19,6 +19,8 @@ from amslpr_device.disk import container_uuid, describe
 from amslpr_device.files import write_record
 
 STATE = 'adopting'
+# A copy of another card, whose data is adopted whatever the site file says.
+CLONED = 'cloned'
 NOTE = (
     'The data was taken over from an earlier device: accounts of the application kept their passwords. The one here '
     'is good only if there was no account.'
@@ -45,13 +47,15 @@ def given_key(ctx: Context, target: Path, path: Path) -> bytes:
     raise Waiting('That key did not open the data of the earlier device.', 'try again: amslpr-device unlock')
 
 
-def intend(ctx: Context, target: Path, record: Path) -> str:
+def intend(ctx: Context, target: Path, record: Path, known: dict[str, Any]) -> str:
     """Notes which container is adopted, and gives its UUID."""
     found = container_uuid(ctx, target)
     if not found:
         hint = 'restore its header (flash saved one: cryptsetup luksHeaderRestore), or write `data: existing: erase`'
         raise StepError(f'the card holds {describe(ctx, target)}, which cannot be adopted', hint)
-    if ctx.remember(record.name) != {'uuid': found, 'generation': 0, 'state': STATE}:
+    if known.get('state') == CLONED:
+        return found
+    if known != {'uuid': found, 'generation': 0, 'state': STATE}:
         write_record(record, {'uuid': found, 'generation': 0, 'state': STATE})
     return found
 

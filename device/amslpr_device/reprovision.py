@@ -89,7 +89,9 @@ def forget_data(ctx: Context, found: dict[str, Any], names: set[str]) -> None:
     from amslpr_device.steps.sudo_passwords import put_hashes
 
     put_hashes(ctx, dict.fromkeys(names, '*'))
-    in_use = found.get('adopted') or found.get('state') in (LEFT, 'adopting') or (ctx.state / 'data-used').exists()
+    in_use = (
+        found.get('adopted') or found.get('state') in (LEFT, 'adopting', 'cloned') or (ctx.state / 'data-used').exists()
+    )
     state = LEFT if in_use else 'intended'
     write_record(ctx.state / DATA, {'uuid': found['uuid'], 'generation': found['generation'], 'state': state})
     for name in ('ready', 'data-used'):

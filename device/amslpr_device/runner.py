@@ -32,6 +32,7 @@ FIRST_BOOT = (
     'ssh-ready',
 )
 PROVISION = (
+    'board',
     'partitions',
     'data',
     'sudo-passwords',

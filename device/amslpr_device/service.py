@@ -25,7 +25,7 @@ from amslpr_device.steps.data_open import BY_RECOVERY
 
 SOCKET = '/run/amslpr-device.sock'
 # Words of status for the states of the container's record; any other means that there is none yet.
-DATA = {'live': 'closed', 'adopting': 'to adopt'}
+DATA = {'live': 'closed', 'adopting': 'to adopt', 'cloned': 'to adopt'}
 VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list')
 
 

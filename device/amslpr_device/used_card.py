@@ -18,8 +18,8 @@ GIBIBYTE = (1 << 30) // SECTOR
 # Both headers and all key slots: without them the rest is noise.
 HEADER_BYTES = 16 * MEBIBYTE
 DECIDE = (
-    'say in the site file what becomes of it: `data: existing: adopt` to take it over with its recovery key, `erase` to '
-    'lose it; or keep this card and use another one'
+    'say in the site file what becomes of it: `data: existing: adopt` to take it over with its recovery key, `erase` '
+    'to lose it; or keep this card and use another one'
 )
 
 

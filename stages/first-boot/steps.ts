@@ -12,6 +12,7 @@ const titles: Readonly<Record<string, string>> = {
   'host-key': 'Make the SSH host key',
   network: 'Connect, and limit SSH to the management networks',
   'ssh-ready': 'Let sshd start',
+  board: 'Look whether the card is in its own board',
   partitions: 'Grow root and make room for data',
   data: 'Write the recovery bundle, then make the encrypted partition',
   'sudo-passwords': 'Set the passwords for sudo',

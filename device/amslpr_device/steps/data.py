@@ -58,7 +58,7 @@ def make(ctx: Context) -> None:
         adopt.drop(ctx, target, ctx.state / RECORD, found)
         return
     own = '' if found.get('state') in (adopt.STATE, LEFT) else found.get('uuid', '')
-    if existing(ctx) == 'adopt' and header_uuids(target) - {own}:
+    if found.get('state') == adopt.CLONED or (existing(ctx) == 'adopt' and header_uuids(target) - {own}):
         take_over(ctx, target)
         return
     own = own or str(uuid.uuid4())
@@ -102,7 +102,7 @@ def put_on_record(ctx: Context, secret: dict[str, Any]) -> dict[str, Any]:
 def take_over(ctx: Context, target: Path) -> None:
     """Adopts the container, with new keys and a bundle of this device."""
     path = ctx.state / RECORD
-    container = adopt.intend(ctx, target, path)
+    container = adopt.intend(ctx, target, path, ctx.remember(RECORD))
     given = adopt.given_key(ctx, target, passphrase_file(ctx))
     if ctx.method in unlock.MACHINE:
         unlock.machine(ctx).ready(ctx)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from amslpr_device import luks, unlock
+from amslpr_device import adopt_board, luks, unlock
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import make_folder
 from amslpr_device.steps.data import device, passphrase_file
@@ -28,7 +28,9 @@ def binds(ctx: Context) -> list[dict[str, Any]]:
 
 
 def product_ok(ctx: Context) -> bool:
-    """Whether everything is mounted."""
+    """Whether everything is mounted, and a clone has no more of the first card's identity."""
+    if (ctx.state / adopt_board.MARK).exists():
+        return False
     return ctx.is_mounted(MOUNT) and all(ctx.is_mounted(bind['path']) for bind in binds(ctx))
 
 
@@ -46,6 +48,7 @@ def make(ctx: Context) -> None:
         make_folder(inside, int(bind['mode'], 8), bind['owner'])
         if not ctx.is_mounted(bind['path']):
             ctx.run(['mount', '--bind', '-o', OPTIONS, str(inside), str(ctx.at(bind['path']))])
+    adopt_board.forget_twin(ctx)
 
 
 def key(ctx: Context) -> bytes:

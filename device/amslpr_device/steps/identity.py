@@ -1,6 +1,7 @@
 """Makes /var/lib/amslpr-device/identity.json: serial number of the board and id of the card, as first seen.
 
-Checked by reading it back; a later guard compares. A cut leaves nothing or the whole file.
+Checked by reading it back; `board` compares. Before there is data a card may move: the record follows.
+A cut leaves nothing or the whole file.
 """
 
 from contextlib import suppress
@@ -30,8 +31,11 @@ def facts(ctx: Context) -> dict[str, str]:
 
 
 def product_ok(ctx: Context) -> bool:
-    """Whether the record is whole."""
-    return {'board', 'model', 'card'} <= ctx.remember(NAME).keys()
+    """Whether the record is whole, and, while there is no data to guard, of this board."""
+    found = ctx.remember(NAME)
+    if ctx.remember('data.json'):
+        return {'board', 'model', 'card'} <= found.keys()
+    return found == facts(ctx)
 
 
 def make(ctx: Context) -> None:

@@ -1,7 +1,8 @@
 """Makes /var/lib/amslpr-device/site.yaml: the accepted site, in the validator's spelling.
 
 The file on the boot partition decides until an administrator has logged in (`amslpr_device.reprovision`); from then on
-only the accepted copy does. Checked by validating the copy. A cut leaves nothing or the whole copy. Without a site file the device waits: no secret, no port.
+only the accepted copy does. Checked by validating the copy. A cut leaves nothing or the whole copy.
+Without a site file the device waits: no secret, no port.
 """
 
 from __future__ import annotations
