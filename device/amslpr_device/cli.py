@@ -10,16 +10,13 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
-<<<<<<< HEAD
 tls public NAME     one of a public authority, by certbot (sudo)
 tls private         the device's own again             (sudo)
 mail show|set|password|ca|test    the relay for alerts   (sudo)
 logs show|set|ca|client|off|test  the central log server (sudo)
 integrity check|audit|show|accept PATH  files against the image (sudo)
 monitor look|digest look for alerts now, or make the report (sudo)
-=======
 adopt-board [--clone]  the card is in another board, and that is meant (sudo)
->>>>>>> w-first-boot
 prove CODE          the bundle was decrypted: its code    (sudo)
 audit [--json]      answer the image's checks             (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
