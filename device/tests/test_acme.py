@@ -15,6 +15,9 @@ from amslpr_device import acme, certificate
 from amslpr_device.context import Context, StepError
 from amslpr_device.steps import tls
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 PORT = 5002
 PROGRAM = f"""
 import sys

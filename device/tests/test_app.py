@@ -18,6 +18,9 @@ import pytest
 from amslpr_device.app import archive, change, command, databases, releases
 from amslpr_device.backup_places import BackupError, Places, exclusive
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 SERVER = (
     'import sys, amslpr_wsgi; from werkzeug.serving import run_simple;'

@@ -13,6 +13,9 @@ from amslpr_device import adopt_board, luks, runner, service, status
 from amslpr_device.context import Context
 from amslpr_device.steps import admins, data, data_open
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 
 def serial(ctx: Context, number: str | None) -> None:
     """What the board says; None: nothing."""

@@ -17,6 +17,9 @@ from network_pair import DEVICE
 from amslpr_device.context import Context
 from amslpr_device.incident import evidence, outlet, sources
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 HASH = '$6$salt$' + 'h' * 86
 
 

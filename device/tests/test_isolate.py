@@ -17,6 +17,9 @@ from amslpr_device import cli, service
 from amslpr_device.context import Context, StepError
 from amslpr_device.incident import caller, isolate
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 CALLER_4, CALLER_6 = '192.0.2.2', '2001:db8:a::2'
 STRANGER_4, STRANGER_6 = '198.51.100.2', '2001:db8:b::2'
 DEVICE_4, DEVICE_6 = '192.0.2.1', '2001:db8:a::1'

@@ -17,6 +17,9 @@ from amslpr_device.files import write_record
 from amslpr_device.mail import command, relay, send, spool
 from amslpr_device.steps import site
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:

@@ -15,6 +15,9 @@ from amslpr_device.context import Context
 from amslpr_device.files import write
 from amslpr_device.steps import admins, network, site
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 
 def boot(ctx: Context) -> dict[str, str]:
     """A start; gives the status at its end."""

@@ -22,6 +22,9 @@ from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.steps import data, data_open
 from amslpr_device.unlock import enrol, tang, tpm2, usb_key
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 KEY = bytes(range(32))
 TANGD = '/usr/libexec/tangd'
 
@@ -123,10 +126,8 @@ def test_another_tang_server_is_refused(
     assert tang.recall(ctx, b'') == KEY
 
 
-@pytest.fixture
-def chip(ctx: Context, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A software TPM. The kernel's resource manager, which takes objects out again, is not there: the tool does it."""
-    folder = tmp_path_factory.mktemp('tpm')
+def started(folder: Path) -> tuple[subprocess.Popen[bytes], str] | None:
+    """swtpm and how to reach it; None when somebody else took one of its two ports."""
     with socket.create_server(('127.0.0.1', 0)) as probe:
         port = probe.getsockname()[1]
     where = [f'--{name}=type=tcp,port={port + more},bindaddr=127.0.0.1' for name, more in (('server', 0), ('ctrl', 1))]
@@ -134,15 +135,19 @@ def chip(ctx: Context, tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
         ['swtpm', 'socket', '--tpm2', '--tpmstate', f'dir={folder}', '--flags', 'not-need-init,startup-clear', *where]
     )
     way = f'swtpm:host=127.0.0.1,port={port}'
-    for _ in range(100):
-        if (
-            subprocess.run(
-                ['tpm2_getcap', '-Q', '-T', way, 'properties-fixed'], capture_output=True, check=False
-            ).returncode
-            == 0
-        ):
-            break
+    ask = ['tpm2_getcap', '-Q', '-T', way, 'properties-fixed']
+    while process.poll() is None:
+        if subprocess.run(ask, capture_output=True, check=False).returncode == 0:
+            return process, way
         time.sleep(0.1)
+    return None
+
+
+@pytest.fixture
+def chip(ctx: Context, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A software TPM. The kernel's resource manager, which takes objects out again, is not there: the tool does it."""
+    folder = tmp_path_factory.mktemp('tpm')
+    process, way = next(found for found in (started(folder) for _ in range(5)) if found is not None)
     monkeypatch.setattr(tpm2, 'tcti', lambda ctx: way)
     run = Context.run
 

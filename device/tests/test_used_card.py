@@ -15,6 +15,9 @@ from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.disk import SECTOR, Partition, container_uuid, read_table, write_entries
 from amslpr_device.steps import data, partitions
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 PLACE = 532480 + (3 << 30) // SECTOR // used_card.ALIGN * used_card.ALIGN
 DATA = Partition(-(-PLACE // used_card.ALIGN) * used_card.ALIGN, (512 << 20) // SECTOR)

@@ -34,6 +34,7 @@ def written(folder: Path) -> Context:
     for path, text in FILES.items():
         made.at(path).parent.mkdir(parents=True, exist_ok=True)
         made.at(path).write_text(text)
+        made.at(path).chmod(0o644)
     made.at('/etc/link').symlink_to('hostname')
     for number, target in enumerate(('Főtanúsítvány \\ x.crt', '-', 'a b')):
         made.at(f'/etc/odd-{number}').symlink_to(target)

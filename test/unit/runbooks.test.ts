@@ -20,6 +20,7 @@ const packages = new Set(parseLock(read(lockFile), lockFile).image?.packages.map
 const programs: Readonly<Record<string, string>> = {
   apt: 'apt',
   dpkg: 'dpkg',
+  du: 'coreutils',
   'fail2ban-client': 'fail2ban',
   faillock: 'libpam-modules-bin',
   install: 'coreutils',
