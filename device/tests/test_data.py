@@ -16,6 +16,9 @@ from amslpr_device.files import write_record
 from amslpr_device.passwords import for_people
 from amslpr_device.steps import data, partitions
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 GIBIBYTE = 1 << 30
 
 

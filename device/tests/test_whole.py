@@ -12,6 +12,9 @@ from amslpr_device import audit, cli, runner, service, status
 from amslpr_device.context import Context
 from amslpr_device.files import write
 
+# Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
+pytestmark = pytest.mark.slow
+
 
 def test_first_boot_then_nothing(device: Context, admin_key: Path) -> None:
     assert runner.run(device, 'first-boot') == 0, status.current(device)

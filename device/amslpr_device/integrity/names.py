@@ -6,11 +6,13 @@ import re
 from fnmatch import translate
 from functools import cache
 
-# Written all the time, by the device itself; by Python, which any program of root may have compile a module.
+# Written all the time: by the device itself; by Python, which any program of root may have compile a module; by auditd,
+# which makes one file of its folder of rules at each start.
 IGNORED = """
     etc/resolv.conf etc/adjtime etc/.pwd.lock etc/.updated etc/mtab
     boot/firmware/STATUS.TXT boot/firmware/report.json boot/firmware/bundle.? boot/firmware/site.yaml
-    boot/firmware/FSCK*.REC usr/share/amslpr/manifest.gz */__pycache__ */__pycache__/*
+    boot/firmware/FSCK*.REC usr/share/amslpr/manifest.gz etc/audit/audit.rules etc/audit/audit.rules.prev
+    */__pycache__ */__pycache__/*
 """.split()
 
 # Made by the first boot, and changed by an administrator's command: as they are when the device is first looked at.
