@@ -5,14 +5,15 @@ import { type Diagnostic, PositionEncoding, Workspace } from '@astral-sh/ruff-wa
 import { execa } from 'execa';
 import { parse } from 'smol-toml';
 
-// Usage: check-python.ts [--fix]
+// Usage: check-python.ts [--fix|--all]
 // Lints and formats (ruff), checks types (pyright) and tests (pytest) the project's Python. With --fix, it formats the
-// files and applies ruff's fixes instead. Tests marked `slow` run with all others by: npm run test:python. Needs the Debian packages python3-pytest, python3-flask, python3-cryptography,
-// age and openssh-client.
+// files and applies ruff's fixes instead. With --all, as in ci/test, the tests marked `slow` run too. What they start is
+// in ci/packages.txt.
 const root = join(import.meta.dirname, '..');
 /** The system's: Flask and pytest come from the distribution, as on the device. */
 const python = '/usr/bin/python3';
 const fix = process.argv.includes('--fix');
+const tests = process.argv.includes('--all') ? [] : ['-m', 'not slow'];
 
 const listed = await execa({
   cwd: root,
@@ -67,7 +68,7 @@ if (!fix) {
   const env = { PYTHONDONTWRITEBYTECODE: '1' };
   const runs = await Promise.all([
     execa('pyright', ['--pythonpath', python], options),
-    execa({ ...options, env })`${python} -m pytest -q -m ${'not slow'}`,
+    execa({ ...options, env })`${python} -m pytest -q ${tests}`,
   ]);
   for (const run of runs) {
     process.stdout.write(`${run.all}\n`);
