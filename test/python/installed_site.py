@@ -100,8 +100,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             app = importlib.import_module('src.web.app').app
         return Site(app, state, logs, 'https://device.example')
 
-    os.umask(0o027)
+    before = os.umask(0o027)
     yield make
+    os.umask(before)
     forget()
     logging.getLogger().handlers[:] = handlers
     sys.path[:] = paths
