@@ -37,7 +37,8 @@ export async function openNamespace(cache: Cache): Promise<Namespace> {
         {
           ...rest,
           shownAs: argv,
-          env: { HOME: '/root', PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...rest.env },
+          // The caller's TMPDIR is not there.
+          env: { HOME: '/root', TMPDIR: '/tmp', PATH, ...rest.env },
           handshake: async (pid, answer) => {
             await applyIdMaps(pid, maps);
             answer.write('\n');
@@ -47,6 +48,8 @@ export async function openNamespace(cache: Cache): Promise<Namespace> {
     },
   };
 }
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Numbers of system calls; those of `sync` are fsync, fdatasync, sync, syncfs and sync_file_range. */
 const CALLS = {

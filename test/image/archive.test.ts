@@ -103,6 +103,15 @@ it.each(['/tmp/a', '/root/a', '/srv/a/b', '/no-such-folder-yet/a'])('a folder is
   expect(stdout).toBe(key.publicKey);
 });
 
+it('programs have a folder for temporary files, whatever the caller has', async () => {
+  process.env['TMPDIR'] = '/no-such-folder';
+  try {
+    await namespace.run(['mktemp'], { root: { kind: 'host' } });
+  } finally {
+    delete process.env['TMPDIR'];
+  }
+});
+
 describe('no lock is made from', () => {
   it('an unsigned index', async () => {
     await writeArchives('unsigned', { signed: false, validUntil: week() });
