@@ -51,7 +51,10 @@ const tool: Tool = {
     stdin.isTTY && stderr.isTTY ? (await import('./src/ui/prompts.ts')).terminalPrompts() : undefined,
 };
 
-process.exit(await main());
+const code = await main();
+// What is still on its way to a pipe gets there first: leaving at once would cut it off.
+await Promise.all([stdout, stderr].map((stream) => new Promise((resolve) => stream.write('', resolve))));
+process.exit(code);
 
 async function main(): Promise<ExitCode> {
   try {

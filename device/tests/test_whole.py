@@ -11,6 +11,7 @@ from conftest import decrypt, tree
 from amslpr_device import audit, cli, runner, service, status
 from amslpr_device.context import Context
 from amslpr_device.files import write
+from amslpr_device.integrity import names
 
 # Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
 pytestmark = pytest.mark.slow
@@ -31,6 +32,17 @@ def test_first_boot_then_nothing(device: Context, admin_key: Path) -> None:
         again = Context(device.root)
         assert runner.run(again, phase) == 0
     assert {name: found for name, found in tree(device.root).items() if '/run/' not in name} == before
+
+
+def test_what_it_makes_is_known_to_the_comparison_with_the_image(device: Context) -> None:
+    before = tree(device.root)
+    for phase in runner.PHASES:
+        assert runner.run(device, phase) == 0
+    made = {name for name, found in tree(device.root).items() if before.get(name) != found}
+    compared = {name for name in made if name.partition('/')[0] in ('boot', 'etc', 'opt', 'usr')}
+    # Wi-Fi, names and all else of this site are among them.
+    assert {'etc/modprobe.d/amslpr-wifi-country.conf', 'etc/hostname', 'boot/firmware/report.json'} <= compared
+    assert {name for name in compared if not (names.own(name) or names.ignored(name))} == set()
 
 
 @pytest.mark.parametrize('name', [*runner.FIRST_BOOT, *runner.PROVISION])

@@ -40,6 +40,15 @@ export interface Canary {
   readonly secret: string;
 }
 
+/** Names of the secrets, each with the slots that it was found in: [[name, slots], ...]. */
+export async function found(card: string, canaries: readonly Canary[]): Promise<[string, number[]][]> {
+  const places = await placesOf(
+    card,
+    canaries.map(({ secret }) => secret),
+  );
+  return canaries.map(({ name }, index) => [name, places[index] ?? []]);
+}
+
 export interface Canaries {
   readonly open: readonly Canary[];
   readonly closed: readonly Canary[];
@@ -92,16 +101,21 @@ export function spellings(secret: string): Buffer[] {
   return [Buffer.from(piece, 'latin1'), ...texts.map((text) => Buffer.from(text))];
 }
 
-/** Slots of the partitions that a secret was found in; 0 is outside all of them. */
-export async function placesOf(card: string, secret: string): Promise<number[]> {
-  const patterns = Buffer.concat(spellings(secret).flatMap((one) => [one, Buffer.from('\n')]));
+/**
+ * Slots of the partitions that each secret was found in, in the order of `secrets`; 0 is outside all of them. One pass
+ * over the card for all of them: a card is some GB.
+ */
+export async function placesOf(card: string, secrets: readonly string[]): Promise<number[][]> {
+  const wanted = secrets.map(spellings);
+  const patterns = Buffer.concat(wanted.flat().flatMap((one) => [one, Buffer.from('\n')]));
   const { stdout } = await hostRunner.run(['grep', '-aboF', '-f', '-', card], {
     input: patterns,
     okCodes: [0, 1],
     env: { LC_ALL: 'C' },
     timeout: 900,
   });
-  const offsets = [...stdout.matchAll(/^(\d+):/gm)].map(([, offset]) => Number(offset));
+  const longest = Math.max(0, ...wanted.flat().map(({ length }) => length));
+  const places = secrets.map(() => new Set<number>());
   const file = await open(card, 'r');
   try {
     const sector = Buffer.alloc(SECTOR);
@@ -111,8 +125,17 @@ export async function placesOf(card: string, secret: string): Promise<number[]> 
     const { partitions } = mbr.disk;
     const slotOf = (at: number): number =>
       partitions.find(({ start, sectors }) => at >= start * SECTOR && at < (start + sectors) * SECTOR)?.slot ?? 0;
-    return [...new Set(offsets.map(slotOf))].sort();
+    for (const [, offset] of stdout.matchAll(/^(\d+):/gm)) {
+      const at = Number(offset);
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(longest), 0, longest, at);
+      const seen = buffer.subarray(0, bytesRead);
+      // Two secrets may begin alike, and one may be at two paths: each that is there counts.
+      wanted.forEach((spelt, index) => {
+        if (spelt.some((one) => seen.subarray(0, one.length).equals(one))) places[index]?.add(slotOf(at));
+      });
+    }
   } finally {
     await file.close();
   }
+  return places.map((found) => [...found].sort());
 }

@@ -9,7 +9,7 @@ import { enroll } from '../../src/site/enroll.ts';
 import { recover } from '../../src/site/recover.ts';
 import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
-import { collectCanaries, placesOf } from './canaries.ts';
+import { type Canary, collectCanaries, found } from './canaries.ts';
 import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
 import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
@@ -18,6 +18,15 @@ import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
 /** Slot of root's partition. */
 const ROOT = 2;
+
+/** What the raw search says otherwise than it must: open secrets are on root alone, closed ones nowhere. */
+async function misplaced(card: string, open: readonly Canary[], closed: readonly Canary[]) {
+  // One search each, so that a closed secret within an open one counts.
+  return {
+    open: (await found(card, open)).filter(([, slots]) => String(slots) !== String([ROOT])),
+    closed: (await found(card, closed)).filter(([, slots]) => slots.length > 0),
+  };
+}
 
 /** What is broken in the running guest, and the checks that must say so. Mended by the restart that follows. */
 const breakages = [
@@ -202,8 +211,7 @@ describe('the default image with the method card', () => {
     const pulled = await card.guest.pullCard();
     const recovered = JSON.parse(await recover(pulled, { key: card.site.identity }));
     expect(recovered).toMatchObject({ hostname: 'north', sudo_passwords: sudoPasswords });
-    for (const { name, secret } of canaries.open) expect(await placesOf(pulled, secret), name).toEqual([ROOT]);
-    for (const { name, secret } of canaries.closed) expect(await placesOf(pulled, secret), name).toEqual([]);
+    expect(await misplaced(pulled, canaries.open, canaries.closed)).toEqual({ open: [], closed: [] });
   });
 
   describe('and a second device of it, with the method passphrase', () => {
@@ -257,9 +265,8 @@ describe('the default image with the method card', () => {
       expect(canaries.open.map(({ name }) => name)).not.toContain('/var/lib/amslpr-device/keys/data.key');
       await second.ssh.close();
       const raw = await other.guest.pullCard();
-      for (const { name, secret } of canaries.open) expect(await placesOf(raw, secret), name).toEqual([ROOT]);
       const closed = [...canaries.closed, { name: 'passphrase', secret: passphrase }];
-      for (const { name, secret } of closed) expect(await placesOf(raw, secret), name).toEqual([]);
+      expect(await misplaced(raw, canaries.open, closed)).toEqual({ open: [], closed: [] });
     });
   });
 });

@@ -36,14 +36,20 @@ describe('the raw search', () => {
     ['base64 behind two bytes and before more', Buffer.concat([Buffer.from('xy'), secret, secret]).toString('base64')],
     ['URL-safe base64', secret.toString('base64url')],
   ])('finds a secret in %s', async (_name, content) => {
-    expect(await placesOf(cardWith(content, 1100), text)).toEqual([2]);
+    expect(await placesOf(cardWith(content, 1100), [text])).toEqual([[2]]);
+  });
+
+  it('tells secrets apart in one pass, and finds both of two that begin alike', async () => {
+    const content = Buffer.from('tulip-one and tulip-two');
+    const asked = ['tulip-two', 'rose-three', 'tulip-one'];
+    expect(await placesOf(cardWith(content, 1100), asked)).toEqual([[2], [], [2]]);
   });
 
   it('says when it lies outside of all partitions', async () => {
-    expect(await placesOf(cardWith(secret, 3500), text)).toEqual([0]);
+    expect(await placesOf(cardWith(secret, 3500), [text])).toEqual([[0]]);
   });
 
   it('finds nothing where nothing is', async () => {
-    expect(await placesOf(cardWith(randomBytes(32), 1100), text)).toEqual([]);
+    expect(await placesOf(cardWith(randomBytes(32), 1100), [text])).toEqual([[]]);
   });
 });

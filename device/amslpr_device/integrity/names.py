@@ -20,7 +20,7 @@ OWN = """
     etc/machine-id etc/hostname etc/hosts etc/localtime etc/timezone etc/passwd* etc/shadow* etc/group* etc/gshadow*
     etc/subuid* etc/subgid* etc/ssh/ssh_host_* etc/ssh/authorized_keys.d/* etc/NetworkManager/system-connections*
     etc/ufw/* etc/apt/apt.conf.d/53amslpr-reboot-minute etc/ld.so.cache etc/udev/hwdb.bin etc/systemd/system/*.wants/*
-    etc/amslpr/*
+    etc/amslpr/* etc/modprobe.d/amslpr-wifi-country.conf
 """.split()
 
 # Made of packages by their scripts: may change while dpkg works, and at no other time.

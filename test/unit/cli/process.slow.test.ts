@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Outcome, root } from './run.ts';
 
@@ -55,6 +56,17 @@ describe('the process', { timeout: 120_000 }, () => {
   it('exits with 0, and writes data to stdout only', async () => {
     const { code, stdout, stderr } = await outcome(start(['plan', file('a.yaml', ''), '--json']));
     expect([code, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'amslpr' });
+  });
+
+  it('gives a slow reader at the other end of a pipe everything', async () => {
+    const argv = [process.execPath, '--import', 'tsx', join(root, 'build.ts'), 'plan', file('p.yaml', ''), '--json'];
+    // A pipe of the shell: it takes 64 KiB, far less than a plan, and does not grow.
+    const { stdout } = await promisify(execFile)('sh', ['-c', '"$@" | { sleep 2; cat; }', 'sh', ...argv], {
+      cwd: root,
+      maxBuffer: 2 ** 26,
+    });
+    expect(stdout.length).toBeGreaterThan(100_000);
     expect(JSON.parse(stdout)).toMatchObject({ name: 'amslpr' });
   });
 
