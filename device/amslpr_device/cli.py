@@ -18,7 +18,7 @@ integrity check|audit|show|accept PATH  files against the image (sudo)
 monitor look|digest look for alerts now, or make the report (sudo)
 adopt-board [--clone]  the card is in another board, and that is meant (sudo)
 prove CODE          the bundle was decrypted: its code    (sudo)
-audit [--json]      answer the image's checks             (sudo)
+audit [--json] [STAGE ...]  answer the image's checks     (sudo)
 isolate [status|end]  cut the device off from all but the caller (sudo)
 collect-evidence    what an incident left, to a file of yours (sudo)
 support-bundle      states and versions for whoever helps, no secret (sudo)
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     if verb == 'audit':
         from amslpr_device import audit
 
-        return audit.main('--json' in rest)
+        return audit.main(rest)
     if verb == 'isolate':
         from amslpr_device.incident import isolate
 

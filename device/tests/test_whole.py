@@ -144,7 +144,7 @@ def question(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_answers_of_the_audit(changes: dict[str, Any], outcome: str) -> None:
-    result = audit.answer(question(**changes))
+    (result,) = audit.answers([question(**changes)])
     assert result['outcome'] == outcome
     assert result['evidence']
     assert ('expected' in result) == (outcome == 'fail')
@@ -154,5 +154,26 @@ def test_questions_about_data_wait_until_it_is_open(ctx: Context, capsys: pytest
     questions = [question(id='a/always'), question(id='a/open', when='data-open', exit=9)]
     ctx.at('/usr/share/amslpr').mkdir(parents=True)
     ctx.at('/usr/share/amslpr/checks.json').write_text(json.dumps(questions))
-    assert audit.main(True, ctx) == 0
+    assert audit.main(['--json'], ctx) == 0
     assert [one['id'] for one in json.loads(capsys.readouterr().out)] == ['a/always']
+
+
+def test_stages_that_are_named_are_asked_alone(ctx: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    questions = [question(id='a/one'), question(id='b/bad', exit=9), question(id='c/three')]
+    ctx.at('/usr/share/amslpr').mkdir(parents=True)
+    ctx.at('/usr/share/amslpr/checks.json').write_text(json.dumps(questions))
+    assert audit.main(['c', '--json', 'a'], ctx) == 0
+    assert [one['id'] for one in json.loads(capsys.readouterr().out)] == ['a/one', 'c/three']
+    assert audit.main(['b'], ctx) == 3
+    assert audit.main(['a', 'd'], ctx) == 2
+    assert 'of: d. Known: a b c' in capsys.readouterr().err
+
+
+def test_a_stage_asks_in_order_and_the_same_once(tmp_path: Path) -> None:
+    count = f'echo asked >> {tmp_path}/count; wc -l < {tmp_path}/count'
+    more = f'sleep 0.3; echo more >> {tmp_path}/count'
+    asked = [['sh', '-c', count], ['sh', '-c', more], ['cat', f'{tmp_path}/count'], ['sh', '-c', count]]
+    results = audit.answers([question(id=f'a/{index}', run=run) for index, run in enumerate(asked)])
+    assert [one['id'] for one in results] == ['a/0', 'a/1', 'a/2', 'a/3']
+    assert (tmp_path / 'count').read_text() == 'asked\nmore\n'
+    assert 'asked\nmore' in results[2]['evidence'] and results[0]['evidence'] == results[3]['evidence']

@@ -3,9 +3,9 @@ import { buildTree, differences, emulatedManifest, manifestOf, openBuild } from 
 
 it('the packages and the initramfs of the default image are the same with dispatch and by emulation', async () => {
   const context = await openBuild({ dispatch: true });
-  const { requested } = context.lock.image;
-  const emulated = await emulatedManifest(requested, 'all');
-  const trees = await buildTree(context, requested, 'all');
+  const work = { requested: context.lock.image.requested, modules: 'all' } as const;
+  const emulated = await emulatedManifest(work);
+  const trees = await buildTree(context, work);
   try {
     expect(differences(emulated, await manifestOf(context, trees), context.epoch)).toEqual([]);
   } finally {

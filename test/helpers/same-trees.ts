@@ -5,8 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import { silent } from '../../src/core/log.ts';
 import { type BuildContext, inImage, inToolbox, onTop } from '../../src/engine/context.ts';
+import { buildLayers } from '../../src/engine/layers.ts';
 import { parseLock } from '../../src/engine/lock.ts';
 import { openContext } from '../../src/engine/open-context.ts';
+import { makeStep } from '../../src/engine/step.ts';
 import { installBase, installMore } from '../../src/engine/steps/packages.ts';
 import { newFolder, removeTree } from '../../src/host/folders.ts';
 import type { Layer } from '../../src/host/layer.ts';
@@ -51,20 +53,35 @@ sed -i 's/^MODULES=.*/MODULES=list/' /tmp/image/etc/initramfs-tools/initramfs.co
 printf 'ext4\\nvirtio_blk\\ndm_crypt\\n' >> /tmp/image/etc/initramfs-tools/modules
 `;
 
-/** Installs packages and makes the initramfs, as a build does. `modules` absent: those that a build takes. */
-export async function buildTree(
-  context: BuildContext,
-  requested: readonly string[],
-  modules: 'few' | 'all',
-): Promise<Trees> {
-  const folders: string[] = [];
-  for (const name of ['same-base', 'same', 'same-initramfs']) folders.push(await newFolder(context.cache, name));
-  const [base = '', more = '', top = ''] = folders;
+/** What is installed, and on what. */
+export interface Work {
+  readonly requested: readonly string[];
+  readonly modules: 'few' | 'all';
+  /** A layer that is there already, to save time; without one the base is bootstrapped in the same way as the rest. */
+  readonly base?: Layer;
+}
+
+/** The layer `base` as builds make it: with dispatch. */
+export async function baseLayer(context: BuildContext): Promise<Layer> {
+  const base = (await buildLayers(context, makeStep(silent))).find(({ name }) => name === 'base');
+  if (base === undefined) throw new Error('a build has no layer "base"');
+  return base;
+}
+
+/** Installs packages and makes the initramfs, as a build does. */
+export async function buildTree(context: BuildContext, { requested, modules, base: given }: Work): Promise<Trees> {
+  const own: string[] = [];
+  const newOne = async (name: string): Promise<string> => {
+    own.push(await newFolder(context.cache, name));
+    return own.at(-1) ?? '';
+  };
   const remove = async (): Promise<void> => {
-    for (const folder of folders) await removeTree(context.cache, context.namespace, folder);
+    for (const folder of own) await removeTree(context.cache, context.namespace, folder);
   };
   try {
-    await installBase(context, base);
+    const base = given === undefined ? await newOne('same-base') : dirname(given.fs);
+    if (given === undefined) await installBase(context, base);
+    const [more, top] = [await newOne('same'), await newOne('same-initramfs')];
     await installMore(context, layersOf([base]), more, { requested, purged: [] });
     const stack = onTop(layersOf([base, more]), top);
     if (modules === 'few') await inToolbox(context, FEW_MODULES, stack);
@@ -74,7 +91,7 @@ export async function buildTree(
       'cd /tmp/image; rm -rf tmp/* var/tmp/* var/lib/initramfs-tools/*.tmp; find var/log -type f -delete',
       stack,
     );
-    return { folders, remove };
+    return { folders: [base, more, top], remove };
   } catch (error) {
     await remove();
     throw error;
@@ -129,18 +146,17 @@ const CODE = [
  * The manifest of an emulated build, which takes minutes and depends neither on dispatch nor on its rules: kept in
  * work/ for the next run, under a name that says what it was made of.
  */
-export async function emulatedManifest(requested: readonly string[], modules: 'few' | 'all'): Promise<Manifest> {
+export async function emulatedManifest(work: Work): Promise<Manifest> {
+  const { requested, modules, base } = work;
   const context = await openBuild({ dispatch: false });
   const code = CODE.map((file) => sha256(readFileSync(join(project, file))));
   const packages = [context.lock.baseLayer, context.lock.image.packages.map((one) => one.sha256)];
-  const key = digestOf([code, FEW_MODULES, context.toolbox.id, packages, context.epoch, requested, modules]).slice(
-    0,
-    32,
-  );
+  const from = [context.toolbox.id, base?.key ?? packages, context.epoch];
+  const key = digestOf([code, FEW_MODULES, from, requested, modules]).slice(0, 32);
   const file = join(project, 'work', 'emulated', `${key}.jsonl`);
   const kept = await readFile(file, 'utf8').catch(() => undefined);
   if (kept !== undefined) return parseManifest(kept);
-  const trees = await buildTree(context, requested, modules);
+  const trees = await buildTree(context, work);
   try {
     const manifest = await manifestOf(context, trees);
     await mkdir(dirname(file), { recursive: true });

@@ -1,4 +1,4 @@
-import { open, truncate, writeFile } from 'node:fs/promises';
+import { open, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../src/audit/image.ts';
@@ -191,13 +191,13 @@ function offset(slot: number): number {
 
 /** A node's owner, which a file that is written anew has to get again. */
 function cardOf(path: string): Card {
+  const source = `${path}.content`;
   const root = (...commands: string[]) => debugfs(path, commands, offset(2));
   return {
     path,
     tree,
     root,
     async write(target, content, mode) {
-      const source = join(folder.path, 'content');
       await writeFile(source, content);
       const before = tree.get(target);
       const bits = (mode ?? before?.mode ?? 0o644).toString(8).padStart(6, '0');
@@ -210,7 +210,6 @@ function cardOf(path: string): Card {
       );
     },
     async boot(name, content) {
-      const source = join(folder.path, 'content');
       await writeFile(source, content);
       await hostRunner.run(['mcopy', '-D', 'o', '-i', `${path}@@${offset(1)}`, source, `::/${name}`]);
     },
@@ -233,13 +232,15 @@ describe('the image that was built', () => {
   });
 });
 
+// As many at a time as `maxConcurrency` says: each waits for programs that read the whole image.
 describe('an image with', () => {
-  it.each(cases.map((one) => [one.what, one] as const))('%s', async (_, { break: spoil, fails }) => {
-    const path = join(folder.path, 'broken.img');
+  it.concurrent.each(cases)('$what', async ({ what, break: spoil, fails }) => {
+    const path = join(folder.path, `${what.replaceAll(/\W/g, '-')}.img`);
     await copySparse(built.image, path);
     await spoil(cardOf(path));
     const report = await auditImage(path, built.checks, silent);
     const failed = report.results.filter(({ outcome }) => outcome === 'fail').map(({ id }) => id);
+    await rm(path);
     expect(failed.sort()).toEqual([...fails].sort());
   });
 });

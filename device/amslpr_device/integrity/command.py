@@ -69,7 +69,7 @@ def audit(ctx: Context) -> int:
     from amslpr_device import audit as checks
 
     found = look(ctx, whole=True)
-    results = [checks.answer(one) for one in checks.checks(ctx)]
+    results = checks.answers(checks.checks(ctx))
     failed = [f'{one["id"]}: {one["title"]}' for one in results if one['outcome'] == 'fail']
     for one in failed:
         say(WARNING, f'check failed: {one}')

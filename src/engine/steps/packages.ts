@@ -23,7 +23,6 @@ rm -rf var/lib/apt/lists/* var/cache/apt/* root/.cache var/cache/debconf/*-old v
 mkdir -p var/lib/apt/lists/partial var/cache/apt/archives/partial
 find tmp var/tmp run -mindepth 1 -delete
 find var/log -type f -delete
-find . -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
 printf 'uninitialized\\n' > etc/machine-id
 # The day of the last change of a password is the build's day otherwise.
 days=$((SOURCE_DATE_EPOCH / 86400))

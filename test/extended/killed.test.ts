@@ -13,7 +13,7 @@ import { type Cache, openCache } from '../../src/host/cache.ts';
 import { removeTree } from '../../src/host/folders.ts';
 import { type Namespace, openNamespace } from '../../src/host/namespace.ts';
 import { hostRunner } from '../../src/host/runner.ts';
-import { builtImage } from './built-image.ts';
+import { builtImage } from '../image/built-image.ts';
 
 // Whole builds, as a person starts them, in a cache of their own that has packages and toolbox, and no layer.
 const project = fileURLToPath(new URL('../..', import.meta.url));
