@@ -26,6 +26,7 @@ export default defineConfig({
           testTimeout: 1_800_000,
           hookTimeout: 3_600_000,
           fileParallelism: false,
+          maxConcurrency: 3,
         },
       },
       {

@@ -234,7 +234,7 @@ describe('the image that was built', () => {
 
 // As many at a time as `maxConcurrency` says: each waits for programs that read the whole image.
 describe('an image with', () => {
-  it.concurrent.each(cases)('$what', async ({ what, break: spoil, fails }) => {
+  it.concurrent.each(cases.map((one) => [one.what, one] as const))('%s', async (what, { break: spoil, fails }) => {
     const path = join(folder.path, `${what.replaceAll(/\W/g, '-')}.img`);
     await copySparse(built.image, path);
     await spoil(cardOf(path));
