@@ -18,6 +18,8 @@ export interface BlockDevice {
   readonly serial: string;
   readonly fstype: string;
   readonly label: string;
+  /** Of the file system, not of the disk. */
+  readonly uuid: string;
   /** Where it is mounted in this mount namespace; [SWAP] for swap. */
   readonly mountpoints: readonly string[];
   readonly children: readonly BlockDevice[];
@@ -41,7 +43,9 @@ export interface Snapshot {
 
 const MAX_DEPTH = 32;
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
-const text = (value: unknown): string => (typeof value === 'string' ? value.trim() : '');
+// Labels and names are of whoever made the medium: none may move the cursor or turn the line that a person confirms.
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
+const text = (value: unknown): string => (typeof value === 'string' ? value.replace(UNSEEN, ' ').trim() : '');
 // Older versions of lsblk print numbers and booleans as strings.
 const flag = (value: unknown): boolean => value === true || value === 1 || value === '1';
 const count = (value: unknown): number => {
@@ -71,6 +75,7 @@ function device(value: unknown, depth: number): BlockDevice[] {
       serial: text(value['serial']),
       fstype: text(value['fstype']),
       label: text(value['label']),
+      uuid: text(value['uuid']),
       mountpoints: [...new Set(mountpoints)],
       children: list(value['children']).flatMap((child) => device(child, depth + 1)),
     },

@@ -25,6 +25,22 @@ const MAX_BLOCK = 64 * 1024 * 1024;
 const HEX_LENGTH: Readonly<Record<HashName, number>> = { sha1: 40, sha256: 64, sha384: 96, sha512: 128 };
 const isHash = (name: string): name is HashName => Object.hasOwn(HEX_LENGTH, name);
 
+const [OPEN, CLOSE] = ['<BlockMap>', '</BlockMap>'];
+
+/** Searched by hand: an expression looks from each opening to the end of the file, hours in a file made for that. */
+function withoutComments(text: string): string {
+  const kept: string[] = [];
+  let at = 0;
+  for (;;) {
+    const start = text.indexOf('<!--', at);
+    const end = start < 0 ? -1 : text.indexOf('-->', start + 4);
+    if (end < 0) break;
+    kept.push(text.slice(at, start));
+    at = end + 3;
+  }
+  return [...kept, text.slice(at)].join('');
+}
+
 /**
  * Reads a block map of format 1.2 to 2.0, as bmaptool and we write it. Nothing in it is trusted: its own checksum, the
  * counts, and that ranges lie in the image and in order are checked.
@@ -41,7 +57,7 @@ export function parseBmap(bytes: Uint8Array, file: string): BlockMap {
   if (bytes.length > MAX_TEXT) fail(`it has ${bytes.length} bytes`);
   const original = Buffer.from(bytes).toString('latin1');
   if (/<!(DOCTYPE|ENTITY)/i.test(original)) fail('it declares entities');
-  const xml = original.replace(/<!--[\s\S]*?-->/g, '');
+  const xml = withoutComments(original);
   const version = /<bmap\s+version\s*=\s*"(\d{1,3})\.(\d{1,3})"\s*>/.exec(xml);
   if (version === null) return fail('it has no <bmap version="..."> element');
   const major = Number(version[1]);
@@ -78,8 +94,9 @@ export function parseBmap(bytes: Uint8Array, file: string): BlockMap {
     if (found !== own) fail(`its own checksum says ${own.slice(0, 12)}..., its content has ${found.slice(0, 12)}...`);
   } else if (major >= 2) fail('it has no checksum of its own');
 
-  const body = /<BlockMap>([\s\S]*)<\/BlockMap>/.exec(xml)?.[1];
-  if (body === undefined) return fail('it has no <BlockMap>');
+  const [opened, closed] = [xml.indexOf(OPEN), xml.lastIndexOf(CLOSE)];
+  if (opened < 0 || closed < opened) return fail('it has no <BlockMap>');
+  const body = xml.slice(opened + OPEN.length, closed);
   const ranges: MappedRange[] = [];
   let [next, total] = [0, 0];
   const pattern =

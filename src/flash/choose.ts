@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { UserError } from '../core/errors.ts';
 import type { Runner } from '../host/runner.ts';
 import { deviceLine, gigabytes, judgeDevices, judgePath } from './devices.ts';
-import { followLinks, readSnapshot } from './snapshot.ts';
+import { followLinks, loopsOver, readSnapshot } from './snapshot.ts';
 
 /** Where the image goes. */
 export interface Chosen {
@@ -36,14 +36,21 @@ export async function refuseWithoutDevice(runner: Runner, need: Need): Promise<n
 }
 
 async function create(path: string, size: number): Promise<void> {
-  const file = await open(path, 'wx', 0o644).catch((cause: unknown) => {
-    throw new UserError({ message: `${path} cannot be made` }, { cause });
+  const file = await open(path, 'wx', 0o644).catch((cause: NodeJS.ErrnoException) => {
+    throw new UserError({ message: `${path} cannot be made (${cause.code})` }, { cause });
   });
   await file.truncate(size);
   await file.close();
 }
 
-async function chooseFile(path: string, size: number, need: Need, isNew: boolean): Promise<Chosen> {
+async function chooseFile(path: string, size: number, need: Need, isNew: boolean, sys?: string): Promise<Chosen> {
+  const loops = await loopsOver(path, sys);
+  if (loops.length > 0) {
+    throw new UserError({
+      message: `${path} is in use: ${loops.join(', ')} is set up on it`,
+      hint: `Unmount what is mounted from it, then: ${loops.map((loop) => `losetup -d ${loop}`).join('; ')}`,
+    });
+  }
   if (size < need.imageSize) {
     throw new UserError({
       message: `${path} is a file of ${gigabytes(size)}, the image needs ${gigabytes(need.imageSize)}`,
@@ -58,7 +65,13 @@ async function chooseFile(path: string, size: number, need: Need, isNew: boolean
  * `createSize` makes a file that is not there.
  * @throws UserError with the reason and what to do.
  */
-export async function chooseTarget(runner: Runner, device: string, need: Need, createSize?: number): Promise<Chosen> {
+export async function chooseTarget(
+  runner: Runner,
+  device: string,
+  need: Need,
+  createSize?: number,
+  sys?: string,
+): Promise<Chosen> {
   let path = await followLinks(device);
   const isNew = path === undefined && createSize !== undefined;
   if (path === undefined && createSize !== undefined) {
@@ -80,7 +93,7 @@ export async function chooseTarget(runner: Runner, device: string, need: Need, c
   const [found, image] = [await stat(path), await stat(need.imagePath)];
   if (found.isFile()) {
     if (found.dev === image.dev && found.ino === image.ino) throw new UserError(`${device} is the image itself`);
-    return chooseFile(path, found.size, need, isNew);
+    return chooseFile(path, found.size, need, isNew, sys);
   }
   if (!found.isBlockDevice()) throw new UserError(`${device} is neither a disk nor a file`);
   const verdict = judgePath(await readSnapshot(runner), path, need.cardSize);

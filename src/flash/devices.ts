@@ -23,6 +23,8 @@ const VIRTUAL: Readonly<Record<string, string>> = {
 };
 /** Members of something that needs no mount of its own to be in use, and whose holders lsblk cannot see. */
 const POOL_MEMBERS = new Set(['zfs_member', 'bcache', 'ceph_bluestore']);
+/** File systems over several disks: lsblk shows the mount point at one of them, their id at each. */
+const SPREAD = new Set(['btrfs', 'bcachefs']);
 const GIGABYTE = 1e9;
 
 export const gigabytes = (bytes: number): string => `${(bytes / GIGABYTE).toFixed(bytes < 10 * GIGABYTE ? 2 : 1)} GB`;
@@ -39,7 +41,20 @@ function plug(device: BlockDevice, facts: SysfsFacts): string | undefined {
 
 const describe = (node: BlockDevice): string => `${node.path}${node.type === 'part' ? '' : ` (${node.type})`}`;
 
-function usage(device: BlockDevice, facts: SysfsFacts): { reasons: string[]; hint?: string } {
+/** Ids of mounted file systems that may have other disks as well. */
+const spreadIds = (tree: readonly BlockDevice[]): Set<string> =>
+  new Set(
+    tree
+      .flatMap(family)
+      .filter((node) => SPREAD.has(node.fstype) && node.uuid !== '' && node.mountpoints.length > 0)
+      .map((node) => node.uuid),
+  );
+
+function usage(
+  device: BlockDevice,
+  facts: SysfsFacts,
+  spread: ReadonlySet<string>,
+): { reasons: string[]; hint?: string } {
   const nodes = family(device);
   const mounted = nodes.flatMap((node) => node.mountpoints.map((point) => ({ node, point })));
   const system = mounted.filter(({ point }) => SYSTEM_MOUNT.test(point));
@@ -62,6 +77,10 @@ function usage(device: BlockDevice, facts: SysfsFacts): { reasons: string[]; hin
       hint: 'Close it first (cryptsetup close, vgchange -an, mdadm --stop).',
     };
   }
+  const members = nodes.filter((node) => SPREAD.has(node.fstype) && spread.has(node.uuid));
+  if (members.length > 0) {
+    return { reasons: members.map((node) => `${node.path} is part of a ${node.fstype} that is mounted`) };
+  }
   const pools = nodes.filter((node) => POOL_MEMBERS.has(node.fstype));
   if (pools.length > 0) {
     return { reasons: [`${pools.map((node) => `${node.path} is a ${node.fstype}`).join(', ')}, perhaps in use`] };
@@ -69,15 +88,23 @@ function usage(device: BlockDevice, facts: SysfsFacts): { reasons: string[]; hin
   return { reasons: [] };
 }
 
-/** Whether `device`, a node of the tree's top level, may be written with an image of `need` bytes. */
-export function judgeDevice(device: BlockDevice, facts: SysfsFacts, need: number): Verdict {
+/**
+ * Whether `device`, a node of the tree's top level, may be written with an image of `need` bytes. `spread` has the ids of
+ * mounted file systems over several disks.
+ */
+export function judgeDevice(
+  device: BlockDevice,
+  facts: SysfsFacts,
+  need: number,
+  spread: ReadonlySet<string> = new Set(),
+): Verdict {
   const refuse = (reasons: readonly string[], hint?: string): Verdict => ({
     device,
     offered: false,
     reasons,
     ...(hint === undefined ? {} : { hint }),
   });
-  const inUse = usage(device, facts);
+  const inUse = usage(device, facts, spread);
   const virtual =
     VIRTUAL[device.type] ??
     (/^(zram|ram|nbd|dm-|md|fd|drbd|rbd|mtd)/.test(device.kname)
@@ -99,7 +126,9 @@ export function judgeDevice(device: BlockDevice, facts: SysfsFacts, need: number
 
 /** A verdict on each whole disk of the machine. `need` is the smallest size in bytes that will do. */
 export function judgeDevices(snapshot: Snapshot, need: number): Verdict[] {
-  return blockTree(snapshot.lsblk).map((device) => judgeDevice(device, snapshot.sysfs[device.kname] ?? {}, need));
+  const tree = blockTree(snapshot.lsblk);
+  const spread = spreadIds(tree);
+  return tree.map((device) => judgeDevice(device, snapshot.sysfs[device.kname] ?? {}, need, spread));
 }
 
 /**

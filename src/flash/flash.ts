@@ -148,7 +148,7 @@ const rate = (bytes: number, seconds: number): string => `${(bytes / 1e6 / Math.
  */
 export async function flash(options: FlashOptions, context: FlashContext): Promise<FlashResult> {
   const { runner, log } = context;
-  const source = await openSource(options.image, runner);
+  const source = await openSource(options.image, runner, context.signal);
   const facts = await imageFacts(source);
   const site = options.site === undefined ? undefined : await prepareSite(options.site, options.image, facts, options);
   const { imageSize } = source.map;
@@ -170,6 +170,8 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
     await target.close();
     // What was made for this run alone is not left half written.
     if (result === undefined && chosen.isNew) await rm(chosen.path, { force: true });
+    // Nor is the token of a card that was not finished: the next run makes another.
+    if (result === undefined && enrolment !== undefined) await rm(enrolment, { force: true });
   }
   const { bytes, writeSeconds, verifySeconds } = result;
   log({

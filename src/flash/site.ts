@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { isFat, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import { refuseNames, stampBoot } from '../site/personalize.ts';
@@ -31,6 +32,23 @@ async function writeToken(base: string, record: object): Promise<string> {
   }
 }
 
+/** The token comes after minutes of writing, and without its file the card is worth nothing. @throws UserError */
+async function tryPlace(base: string): Promise<void> {
+  const trial = `${base}.enrol.json.trial-${process.pid}`;
+  try {
+    await (await open(trial, 'wx', 0o600)).close();
+    await rm(trial);
+  } catch (cause) {
+    throw new UserError(
+      {
+        message: `the enrolment token cannot be written to ${dirname(base)}, beside the site file`,
+        hint: 'Copy the site file to a folder that you may write to.',
+      },
+      { cause },
+    );
+  }
+}
+
 /**
  * What would leave the device waiting, or lose data that was to be kept, is told before anything is written. A site file
  * that says nothing says keep.
@@ -58,7 +76,9 @@ export async function prepareSite(
   { data, sign }: { readonly data?: 'erase' | 'keep' | undefined; readonly sign?: string | undefined } = {},
 ): Promise<PreparedSite> {
   const given = await validateSite(siteFile);
+  const base = siteFile.replace(/\.ya?ml$/, '');
   if (data !== undefined) refuseContradiction(data, given);
+  await tryPlace(base);
   // Tried before anything is written: the passphrase may be wrong, or the key not there.
   if (sign !== undefined) await signSite(sign, '');
   const boot = facts.disk?.partitions.find(isFat);
@@ -73,7 +93,6 @@ export async function prepareSite(
         sign,
       });
       const { name, hostname } = site.site;
-      const base = siteFile.replace(/\.ya?ml$/, '');
       return writeToken(base, { name, hostname, digest: site.digest, token });
     },
   };

@@ -1,4 +1,4 @@
-import { readdir, readFile, realpath } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { StepError } from '../core/errors.ts';
 import type { Runner } from '../host/runner.ts';
@@ -35,3 +35,16 @@ export async function readSnapshot(runner: Runner, sys = '/sys'): Promise<Snapsh
 
 /** The path behind links such as /dev/disk/by-id/..., or undefined when there is nothing. */
 export const followLinks = (path: string): Promise<string | undefined> => realpath(path).catch(() => undefined);
+
+/** The loop devices that are set up on a file: what is mounted from them would change below the one who mounted it. */
+export async function loopsOver(file: string, sys = '/sys'): Promise<string[]> {
+  const wanted = await stat(file);
+  const over: string[] = [];
+  for (const name of await names(join(sys, 'block'))) {
+    if (!name.startsWith('loop')) continue;
+    const backing = await readFile(join(sys, 'block', name, 'loop', 'backing_file'), 'utf8').catch(() => undefined);
+    const found = backing === undefined ? undefined : await stat(backing.replace(/\n$/, '')).catch(() => undefined);
+    if (found?.dev === wanted.dev && found.ino === wanted.ino) over.push(`/dev/${name}`);
+  }
+  return over;
+}

@@ -91,6 +91,7 @@ async function unpacked<T>(
   kind: 'zstd' | 'xz',
   path: string,
   use: (reader: ReturnType<typeof streamReader>) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   let mine: { readonly error: unknown } | undefined;
   const consume = async (stdout: Readable): Promise<T> => {
@@ -104,9 +105,10 @@ async function unpacked<T>(
     });
   };
   try {
-    const { value } = await runStream([...UNPACK[kind], path], consume);
+    const { value } = await runStream([...UNPACK[kind], path], consume, signal);
     return value;
   } catch (cause) {
+    signal?.throwIfAborted();
     if (mine !== undefined) throw mine.error;
     if (!(cause instanceof StepError)) throw cause;
     if (cause.message.startsWith('The program was not found')) {
@@ -148,10 +150,10 @@ async function mapBeside(image: string): Promise<BlockMap | undefined> {
 
 /**
  * Opens a .img, .img.zst or .img.xz (told by content, not by name), with the .bmap beside it if there is one.
- * Without a map, a sparse file's holes are found; a packed image is read once to learn its size.
+ * Without a map, a sparse file's holes are found; a packed image is read once to learn its size, until `signal`.
  * @throws UserError when it is none of these, or its map is not its own.
  */
-export async function openSource(path: string, runner: Runner): Promise<ImageSource> {
+export async function openSource(path: string, runner: Runner, signal?: AbortSignal): Promise<ImageSource> {
   const kind = await packing(path);
   const mapped = await mapBeside(path);
   if (kind === 'none') {
@@ -178,7 +180,7 @@ export async function openSource(path: string, runner: Runner): Promise<ImageSou
       },
     };
   }
-  const size = mapped?.imageSize ?? (await unpacked(kind, path, (reader) => reader.rest()));
+  const size = mapped?.imageSize ?? (await unpacked(kind, path, (reader) => reader.rest(), signal));
   return {
     path,
     map: mapped ?? wholeMap(size),

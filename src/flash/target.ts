@@ -104,6 +104,11 @@ export async function openTarget(path: string, size: number, kind: 'device' | 'f
     await buffered.close();
     return refused(cause);
   });
+  /** The kernel sets the size of a disk that was pulled to 0: it has no space then, and is not full. */
+  const gone = (cause: unknown): never => {
+    if (kind !== 'device' || codeOf(cause) !== 'ENOSPC') throw cause;
+    throw Object.assign(new Error('no disk is there any more', { cause }), { code: 'ENODEV' });
+  };
   const fast = (bytes: Uint8Array, offset: number): boolean =>
     isAligned(bytes, offset) && offset + bytes.length <= size;
   let unsynced = 0;
@@ -132,8 +137,8 @@ export async function openTarget(path: string, size: number, kind: 'device' | 'f
     },
     async write(bytes, offset) {
       if (offset < 0 || offset + bytes.length > size) throw new RangeError(`no ${bytes.length} bytes at ${offset}`);
-      if (raw !== undefined && fast(bytes, offset)) return writeFully(raw, bytes, offset);
-      await writeSlow(bytes, offset);
+      const direct = raw !== undefined && fast(bytes, offset);
+      await (direct ? writeFully(raw, bytes, offset) : writeSlow(bytes, offset)).catch(gone);
     },
     flush: () => buffered.datasync(),
     async close() {

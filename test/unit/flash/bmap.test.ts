@@ -56,6 +56,17 @@ describe('block maps', () => {
     expect(parse(bmap({ ranges: '<!-- <Range>9</Range> -->', fields: { MappedBlocksCount: '0' } })).ranges).toEqual([]);
   });
 
+  it.each(['<!--', '<BlockMap>', '<bmap ', '<Range '])('made of %j alone are refused at once', (text) => {
+    const start = performance.now();
+    for (const before of ['', '<bmap version="1.2"><ImageSize>8192</ImageSize>']) {
+      const bytes = Buffer.from(before + text.repeat((1 << 20) / text.length));
+      expect(() => parse(bytes)).toThrow(UserError);
+    }
+    const whole = `<bmap version="1.2"><ImageSize>8192</ImageSize><BlockSize>4096</BlockSize><BlocksCount>2</BlocksCount><MappedBlocksCount>0</MappedBlocksCount>`;
+    expect(() => parse(Buffer.from(whole + text.repeat((1 << 20) / text.length)))).toThrow(UserError);
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+
   const bad: readonly (readonly [string, Parts, string])[] = [
     ['a range outside the image', { ranges: '<Range>0-3</Range>' }, 'outside'],
     ['ranges out of order', { ranges: '<Range>2</Range><Range>0</Range>' }, 'out of order'],

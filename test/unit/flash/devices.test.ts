@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { blockTree, family, type Snapshot } from '../../../src/flash/block-tree.ts';
+import { chooseTarget } from '../../../src/flash/choose.ts';
 import { deviceLine, judgeDevice, judgeDevices, judgePath } from '../../../src/flash/devices.ts';
 import { readSnapshot } from '../../../src/flash/snapshot.ts';
 import type { Runner } from '../../../src/host/runner.ts';
@@ -90,6 +92,23 @@ describe('which disks may be written', () => {
     if (verdict === undefined) throw new Error('no card');
     expect(deviceLine(verdict)).toBe('/dev/sdb  31.9 GB  Generic STORAGE DEVICE  serial 000000000819');
   });
+
+  it('shows nothing that moves the cursor or turns the line, whatever a medium calls itself', () => {
+    const child = { kname: 'sdb1', type: 'part', label: 'a\u001b[2K\r/dev/sdc', mountpoint: '/mnt/\u202egpj' };
+    const disk = {
+      kname: 'sdb',
+      type: 'disk',
+      size: 8e9,
+      tran: 'usb',
+      vendor: 'x\u009b1A',
+      model: 'y\nz',
+      serial: '\u0007',
+    };
+    const [verdict] = judgeDevices({ lsblk: { blockdevices: [{ ...disk, children: [child] }] }, sysfs: {} }, NEED);
+    if (verdict === undefined) throw new Error('no card');
+    expect(deviceLine(verdict)).toMatch(/^[ -~]+$/);
+    expect(verdict.offered).toBe(false);
+  });
 });
 
 describe('a path that is given', () => {
@@ -125,6 +144,31 @@ describe('reading this machine', () => {
     const snapshot = await readSnapshot(runner, '/nonexistent');
     expect(commands).toEqual([['lsblk', '--json', '-b', '-O']]);
     expect(judgeDevices(snapshot, NEED).map((verdict) => verdict.offered)).toEqual([false, true]);
+  });
+
+  it('finds loop devices on a file, so that nothing is written below what is mounted from it', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'flash-loop-'));
+    const [card, other, link, sys] = ['card.img', 'other.img', 'link.img', 'sys'].map((name) => join(root, name));
+    if (card === undefined || other === undefined || link === undefined || sys === undefined) throw new Error('names');
+    try {
+      for (const path of [card, other]) writeFileSync(path, Buffer.alloc(8192));
+      symlinkSync(card, link);
+      for (const [loop, file] of [
+        ['loop3', card],
+        ['loop4', join(root, 'gone (deleted)')],
+      ] as const) {
+        mkdirSync(join(sys, 'block', loop, 'loop'), { recursive: true });
+        writeFileSync(join(sys, 'block', loop, 'loop', 'backing_file'), `${file}\n`);
+      }
+      mkdirSync(join(sys, 'block', 'loop5'));
+      const runner: Runner = { run: () => Promise.reject(new Error('not asked')) };
+      const need = { imagePath: other, imageSize: 4096, cardSize: 4096 };
+      await expect(chooseTarget(runner, link, need, undefined, sys)).rejects.toThrow('/dev/loop3 is set up on it');
+      const free = { ...need, imagePath: card };
+      await expect(chooseTarget(runner, other, free, undefined, sys)).resolves.toMatchObject({ kind: 'file' });
+    } finally {
+      rmSync(root, { recursive: true });
+    }
   });
 
   it('says so when lsblk prints no JSON', async () => {

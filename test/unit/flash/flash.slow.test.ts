@@ -171,6 +171,13 @@ describe('flashing to a file', () => {
   });
 });
 
+it('stops while it reads a packed image once to learn its size', async () => {
+  const abort = new AbortController();
+  abort.abort();
+  const options = { image: join(root, 'b.img.zst'), device: join(root, 'none') };
+  await expect(flash(options, { runner: hostRunner, log: silent, signal: abort.signal })).rejects.toThrow('abort');
+});
+
 describe('a card that was used before', () => {
   const used = makeUsed();
 
