@@ -6,6 +6,7 @@ import { configText, type InitAnswers } from '../config/init.ts';
 import { configFromText } from '../config/load.ts';
 import { EXIT, UserError } from '../core/errors.ts';
 import type { Prompts } from '../core/prompts.ts';
+import { checkWritable } from '../host/writable.ts';
 import type { Verb } from './program.ts';
 import type { Tool } from './tool.ts';
 
@@ -36,6 +37,7 @@ export const initVerb: Verb = (run, tool) =>
             hint: 'Give another name: nothing is overwritten.',
           });
         }
+        await checkWritable(dirname(file));
         const prompts = flags.defaults === true ? undefined : await tool.prompts();
         const answers = answersOf(prompts === undefined ? flags : await ask(flags, prompts));
         const text = configText(tool.stages, answers, schemaReference(file, tool));

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { EXIT } from '../core/errors.ts';
+import { EXIT, UserError } from '../core/errors.ts';
+import { checkWritable } from '../host/writable.ts';
 import { portNumber } from './port.ts';
 import type { Verb } from './program.ts';
 
@@ -25,6 +28,10 @@ export const recoverVerb: Verb = (run, tool) =>
     .addHelpText('after', '\nExample:\n  amslpr-image recover alex@192.0.2.10 --key recovery.key')
     .action(
       run(async (where: string, { output, ...flags }: Flags) => {
+        if (output !== undefined) {
+          if (existsSync(output)) throw new UserError(`${output} is there already: nothing is overwritten`);
+          await checkWritable(dirname(output));
+        }
         const { recover } = await import('../site/recover.ts');
         const text = await recover(where, flags);
         if (output === undefined) tool.print(`${text.trimEnd()}\n`);

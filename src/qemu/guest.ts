@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +19,7 @@ import { freePorts, waitForSshBanner } from './network.ts';
 import { makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { type BootTools, bootTools } from './tools.ts';
+import { uncompressed } from './uncompressed.ts';
 
 export interface GuestOptions {
   readonly machine?: MachineName;
@@ -82,20 +83,6 @@ export async function startGuest(image: string, options: GuestOptions = {}): Pro
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-}
-
-async function uncompressed(image: string, folder: string, signal?: AbortSignal): Promise<string> {
-  const program = /\.(zst|xz)$/.exec(image)?.[1];
-  if (program === undefined) return image;
-  const packed = join(folder, `card.img.${program}`);
-  const options = signal === undefined ? {} : { signal };
-  if (program === 'zst')
-    await hostRunner.run(['zstd', '-dq', '--sparse', image, '-o', join(folder, 'card.img')], options);
-  else {
-    await copyFile(image, packed);
-    await hostRunner.run(['xz', '-d', packed], options);
-  }
-  return join(folder, 'card.img');
 }
 
 interface RunInput {
