@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { EXIT, UserError } from '../core/errors.ts';
-import { checkWritable } from '../host/writable.ts';
+import { checkWritable, writeNew } from '../host/writable.ts';
 import { portNumber } from './port.ts';
 import type { Verb } from './program.ts';
 
@@ -36,7 +35,7 @@ export const recoverVerb: Verb = (run, tool) =>
         const text = await recover(where, flags);
         if (output === undefined) tool.print(`${text.trimEnd()}\n`);
         else {
-          await writeFile(output, `${text.trimEnd()}\n`, { mode: 0o600, flag: 'wx' });
+          await writeNew(output, `${text.trimEnd()}\n`, 0o600);
           tool.log({ kind: 'notice', text: `${output} is written: delete it when the passwords are in your manager.` });
         }
         return EXIT.ok;

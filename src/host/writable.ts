@@ -1,4 +1,4 @@
-import { mkdtemp, rmdir, stat } from 'node:fs/promises';
+import { mkdtemp, open, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../core/errors.ts';
 
@@ -32,4 +32,18 @@ async function nearest(path: string): Promise<{ readonly path: string; readonly 
   const found = await stat(path).catch(() => undefined);
   if (found === undefined && path !== dirname(path)) return nearest(dirname(path));
   return { path, isFolder: found?.isDirectory() === true };
+}
+
+/** Writes a file that must not be there yet. After a failure, such as a full disk, nothing of it is left. */
+export async function writeNew(path: string, text: string, mode = 0o666): Promise<void> {
+  const file = await open(path, 'wx', mode);
+  try {
+    await file.writeFile(text);
+  } catch (error) {
+    await rm(path, { force: true });
+    // Node leaves the path out once a file is open.
+    throw error instanceof Error ? Object.assign(error, { path }) : error;
+  } finally {
+    await file.close();
+  }
 }

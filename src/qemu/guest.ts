@@ -6,7 +6,6 @@ import { hostTools } from '../audit/tools.ts';
 import { StepError } from '../core/errors.ts';
 import { type Log, silent } from '../core/log.ts';
 import { type Background, startBackground } from '../host/background.ts';
-import { hostRunner } from '../host/runner.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';

@@ -1,10 +1,10 @@
-import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Problem, StepError, UserError } from '../core/errors.ts';
 import type { Prompts } from '../core/prompts.ts';
 import { hostRunner } from '../host/runner.ts';
-import { checkWritable } from '../host/writable.ts';
+import { checkWritable, writeNew } from '../host/writable.ts';
 import { type SiteAnswers, siteText } from './site-text.ts';
 import { shownName, unlockMatrix, unlockMethods } from './unlock-methods.ts';
 import { validateSiteText } from './validate.ts';
@@ -62,7 +62,7 @@ export async function initSite(path: string, flags: InitSiteFlags, prompts?: Pro
   await validateSiteText(text, path);
   if (flags.force === true) await rm(path, { force: true });
   // 0600, since the file may come to hold a Wi-Fi password.
-  await writeFile(path, text, { mode: 0o600, flag: 'wx' });
+  await writeNew(path, text, 0o600);
   return { path, ...(newRecipient === undefined ? {} : { recoveryKey: newRecipient }) };
 }
 

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { checkWritable } from '../../../src/host/writable.ts';
+import { checkWritable, writeNew } from '../../../src/host/writable.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -25,4 +25,10 @@ it('a file is no folder', async () => {
 // Not even root makes a folder there, and Node's own recursive mkdir never comes back from it.
 it('where nothing can be made is told at once', async () => {
   await expect(checkWritable('/proc/amslpr/out')).rejects.toThrow('/proc/amslpr/out cannot be written');
+});
+
+it('a new file replaces none', async () => {
+  await writeNew(join(folder, 'a'), 'one');
+  await expect(writeNew(join(folder, 'a'), 'two')).rejects.toThrow('EEXIST');
+  expect(readFileSync(join(folder, 'a'), 'utf8')).toBe('one');
 });
