@@ -37,7 +37,11 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 // `plan | head` ends early: whoever read has what it wanted.
-stdout.on('error', () => process.exit(EXIT.ok));
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  stderr.write(describeError(Object.assign(error, { path: 'standard output' }), { paint, width, github }).text);
+  process.exit(EXIT.failed);
+});
 
 const tool: Tool = {
   root,

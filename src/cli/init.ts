@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { Command } from 'commander';
 import { configText, type InitAnswers } from '../config/init.ts';
 import { configFromText } from '../config/load.ts';
 import { EXIT, UserError } from '../core/errors.ts';
 import type { Prompts } from '../core/prompts.ts';
+import { checkWritable, writeNew } from '../host/writable.ts';
 import type { Verb } from './program.ts';
 import type { Tool } from './tool.ts';
 
@@ -36,13 +37,14 @@ export const initVerb: Verb = (run, tool) =>
             hint: 'Give another name: nothing is overwritten.',
           });
         }
+        await checkWritable(dirname(file));
         const prompts = flags.defaults === true ? undefined : await tool.prompts();
         const answers = answersOf(prompts === undefined ? flags : await ask(flags, prompts));
         const text = configText(tool.stages, answers, schemaReference(file, tool));
         // The flags' values are judged as any configuration is, before anything is written.
         configFromText(text, file, tool.stages);
         await mkdir(dirname(file), { recursive: true });
-        await writeFile(file, text, { flag: 'wx' });
+        await writeNew(file, text);
         tool.log({ kind: 'notice', text: `${file} is written. Next: amslpr-image plan ${file}` });
         return EXIT.ok;
       }),

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { mostSimilar } from '../config/similar.ts';
 import { EXIT, type ExitCode, UserError } from '../core/errors.ts';
 import { auditVerb } from './audit.ts';
 import { bootVerb } from './boot.ts';
@@ -75,6 +76,16 @@ export async function runProgram(argv: readonly string[], tool: Tool): Promise<E
         hint: `One of: ${program.commands.map((c) => c.name()).join(', ')}. \`amslpr-image --help\` tells what they do.`,
       });
     }
+    const [first, topic] = argv;
+    // commander would show the page of all verbs and call it an error without words.
+    if (first === 'help' && topic !== undefined && !program.commands.some((c) => c.name() === topic)) {
+      const near = mostSimilar(
+        topic,
+        program.commands.map((c) => c.name()),
+      );
+      const hint = near === undefined ? '`amslpr-image --help` shows what is allowed.' : `Did you mean ${near}?`;
+      throw new UserError({ message: `unknown command '${topic}'`, hint });
+    }
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -99,7 +110,15 @@ function usageError(error: CommanderError, program: Command, argv: readonly stri
     .join(' ')
     .replace(/^\((.*)\)$/, '$1')
     .trim();
-  const verb = program.commands.find((command) => argv.includes(command.name()));
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const verb = program.commands.find((command) => command.name() === words[0]);
+  const parts = verb?.commands.map((command) => command.name()) ?? [];
+  if (error.code === 'commander.excessArguments' && verb !== undefined && parts.length > 0) {
+    // `cache` works alone too, so that commander takes a misspelt word behind it for an argument.
+    const near = mostSimilar(words[1] ?? '', parts);
+    const hint = near === undefined ? `One of: ${parts.join(', ')}.` : `Did you mean ${near}?`;
+    return new UserError({ message: `unknown command '${verb.name()} ${words[1] ?? ''}'`, hint }, { cause: error });
+  }
   const help = `\`amslpr-image ${verb === undefined ? '' : `${verb.name()} `}--help\` shows what is allowed.`;
   return new UserError({ message: first, hint: suggestion === '' ? help : `${suggestion} ${help}` }, { cause: error });
 }

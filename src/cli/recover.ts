@@ -1,6 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { EXIT } from '../core/errors.ts';
+import { EXIT, UserError } from '../core/errors.ts';
+import { checkWritable, writeNew } from '../host/writable.ts';
 import { portNumber } from './port.ts';
 import type { Verb } from './program.ts';
 
@@ -25,11 +27,15 @@ export const recoverVerb: Verb = (run, tool) =>
     .addHelpText('after', '\nExample:\n  amslpr-image recover alex@192.0.2.10 --key recovery.key')
     .action(
       run(async (where: string, { output, ...flags }: Flags) => {
+        if (output !== undefined) {
+          if (existsSync(output)) throw new UserError(`${output} is there already: nothing is overwritten`);
+          await checkWritable(dirname(output));
+        }
         const { recover } = await import('../site/recover.ts');
         const text = await recover(where, flags);
         if (output === undefined) tool.print(`${text.trimEnd()}\n`);
         else {
-          await writeFile(output, `${text.trimEnd()}\n`, { mode: 0o600, flag: 'wx' });
+          await writeNew(output, `${text.trimEnd()}\n`, 0o600);
           tool.log({ kind: 'notice', text: `${output} is written: delete it when the passwords are in your manager.` });
         }
         return EXIT.ok;

@@ -133,10 +133,11 @@ function explain(error: ErrorObject, parsed: Parsed, at: At): Problem {
       const key = String(error.params['additionalProperty']);
       const known = Object.keys((error.parentSchema?.['properties'] as object | undefined) ?? {});
       const near = mostSimilar(key, known);
-      const hint = near === undefined ? `Allowed here: ${known.join(', ')}.` : `Did you mean ${near}?`;
+      const allowed = known.length === 0 ? `${name} has no options.` : `Allowed here: ${known.join(', ')}.`;
+      const hint = near === undefined ? allowed : `Did you mean ${near}?`;
       return at(
         `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-        `${key} is not an option ${pointer === '' ? 'here' : `of ${name}`}`,
+        `${key === '' ? 'An empty key' : key.slice(0, 80)} is not an option ${pointer === '' ? 'here' : `of ${name}`}`,
         hint,
       );
     }

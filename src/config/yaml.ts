@@ -1,4 +1,4 @@
-import { EVENT_ID, getScalarValue, parseEvents, YAMLException } from 'js-yaml';
+import { EVENT_ID, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException } from 'js-yaml';
 import { codeFrame } from '../core/code-frame.ts';
 import { type Problem, UserError } from '../core/errors.ts';
 
@@ -114,8 +114,8 @@ export function parseYaml(text: string, file: string): Parsed {
       case EVENT_ID.SCALAR: {
         values.set(pointer, Math.max(event.valueStart, 0));
         const content = getScalarValue(text, event);
-        if (text[event.valueStart - 1] === '"' || text[event.valueStart - 1] === "'" || content.includes('\n'))
-          return content;
+        // Quoted and block text is text, whatever it holds.
+        if (event.style !== SCALAR_STYLE.PLAIN || content.includes('\n')) return content;
         plain.set(pointer, content);
         return plainValue(content);
       }
@@ -138,7 +138,7 @@ export function parseYaml(text: string, file: string): Parsed {
     const map: Record<string, unknown> = {};
     while (at < events.length && events[at]?.type !== EVENT_ID.POP) {
       const event = events[at];
-      const offset = event !== undefined && 'valueStart' in event ? event.valueStart : 0;
+      const offset = event !== undefined && 'valueStart' in event ? Math.max(event.valueStart, 0) : 0;
       const isText = event?.type === EVENT_ID.SCALAR;
       const name = isText ? getScalarValue(text, event) : '';
       node(`${pointer}/?`);

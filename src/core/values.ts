@@ -6,26 +6,35 @@ import { type TString, type TStringOptions, Type } from 'typebox';
 
 const BYTE = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 
+const HEX = '[0-9a-fA-F]{1,4}';
+/** An IPv6 address: eight groups, or fewer around one `::`. */
+const IPV6 = `((${HEX}:){7}${HEX}|(${HEX}:){1,7}:${[1, 2, 3, 4, 5, 6].map((n) => `|(${HEX}:){1,${7 - n}}(:${HEX}){1,${n}}`).join('')}|:(:${HEX}){1,7}|::)`;
+const IPV4 = `${BYTE}(\\.${BYTE}){3}`;
+const LABEL = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+
 /** Each form: what it has to match, and an example for messages. */
 export const FORMS = {
   /** One label: /etc/hostname, /etc/hosts, certificates. */
   hostName: ['^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', 'gate-north'],
   /** Name or address of a server, as in timesyncd.conf. */
-  server: ['^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$', '0.debian.pool.ntp.org'],
+  server: [`^(${LABEL}(\\.${LABEL}){0,20}|${IPV6})$`, '0.debian.pool.ntp.org'],
   /** Arguments of apt and dpkg: never starts as an option does. */
   packageName: ['^[a-z0-9][a-z0-9+.-]+$', 'tesseract-ocr'],
   /** Times in timers and in apt.conf. */
   timeOfDay: ['^([01][0-9]|2[0-3]):[0-5][0-9]$', '03:30'],
-  /** Names of units and patterns of them, in presets and checks. */
-  unitPattern: ['^[A-Za-z0-9:_.@*][A-Za-z0-9:_.@*-]*$', 'redis-server.service'],
+  /** Names of units and patterns of them, in presets and checks. A name without its kind would fit no unit, `*` every one. */
+  unitPattern: [
+    '^[A-Za-z0-9:_][A-Za-z0-9:_.@*-]*\\.(automount|device|mount|path|service|slice|socket|swap|target|timer)$',
+    'redis-server.service',
+  ],
   /** A console= argument on the kernel command line. */
   kernelConsole: ['^tty[A-Za-z0-9]{1,12}(,[0-9]{1,7}[a-z0-9]{0,2})?$', 'ttyS1,115200'],
   /** A line of the boot loader's config.txt. */
   bootSetting: ['^[A-Za-z0-9_]+=[A-Za-z0-9_.,:=/-]+$', 'gpu_mem=16'],
-  /** An address, or a network, of either version, in fail2ban's lists. */
-  network: ['^[0-9a-fA-F.:]+(/[0-9]{1,3})?$', '192.0.2.0/24'],
+  /** An address, or a network, of either version, in fail2ban's lists; not the whole Internet. */
+  network: [`^(${IPV4}(/([1-9]|[12][0-9]|3[0-2]))?|${IPV6}(/([1-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$`, '192.0.2.0/24'],
   /** In directives of nginx. */
-  ipv4: [`^${BYTE}(\\.${BYTE}){3}$`, '192.0.2.53'],
+  ipv4: [`^${IPV4}$`, '192.0.2.53'],
   /** Stem of file names on the host. */
   imageName: ['^[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?$', 'amslpr'],
   /** The second word of an ed25519 public key's line, as in ssh-keygen's lists of signers. */

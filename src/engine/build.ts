@@ -7,6 +7,7 @@ import type { Plan } from '../core/plan.ts';
 import { openCache } from '../host/cache.ts';
 import type { Held } from '../host/flock.ts';
 import { newFolder, removeTree, sweep } from '../host/folders.ts';
+import { checkWritable } from '../host/writable.ts';
 import { digestOf } from '../plan/digest.ts';
 import { type KeptLog, keepLog } from './build-log.ts';
 import { codeDigest, readBuilt, writeBuilt } from './built.ts';
@@ -39,6 +40,7 @@ export interface BuildResult extends Delivered {
 
 /** Builds the image of a plan from its lock. Nothing appears in `out` unless everything is complete. */
 export async function build(plan: Plan, options: BuildOptions, tell: Log): Promise<BuildResult> {
+  await checkWritable(options.out);
   const cache = await openCache();
   const kept = await keepLog(cache, plan.name, tell);
   const step = makeStep(kept.log, options.signal);

@@ -6,6 +6,7 @@ import type { Log } from '../core/log.ts';
 import type { Plan } from '../core/plan.ts';
 import { openCache } from '../host/cache.ts';
 import { openNamespace } from '../host/namespace.ts';
+import { checkWritable } from '../host/writable.ts';
 import { TOOLBOX_PACKAGES } from '../toolbox/packages.ts';
 import { openToolbox } from '../toolbox/toolbox.ts';
 import { findMirrors } from './archive.ts';
@@ -29,6 +30,7 @@ const DAYS_UNTIL_OLD = 7;
 
 /** Asks the archives what the plan's packages are today, and writes that down. @throws StepError as makeLock does. */
 export async function writeLock(plan: Plan, options: LockOptions, log: Log): Promise<Lock> {
+  await checkWritable(dirname(options.lockFile));
   const cache = await openCache();
   const namespace = await openNamespace(cache);
   const { keyring, signal } = options;

@@ -43,6 +43,7 @@ export function merge(all: readonly Contributed[]): Merged {
       problems.push({ message: `${stage} diverts ${path}, but no stage writes it` });
     }
   }
+  samePorts(all, problems);
   if (problems.length > 0) throw new UserError(problems);
   const allowed = gather((one) => (one.allowed === undefined ? [] : [one.allowed]));
 
@@ -102,6 +103,19 @@ function mergeUnits(all: readonly Contributed[], problems: Problem[]): Record<st
   }
   const pairs = [...units].map(([unit, { state }]) => [unit, state] as const);
   return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Two programs cannot listen at one port: the later one would not start, and it may be sshd. */
+function samePorts(all: readonly Contributed[], problems: Problem[]): void {
+  const seen = new Map<string, string>();
+  for (const { stage, contribution } of all) {
+    for (const { port, protocol } of contribution.openPorts ?? []) {
+      const name = `${port}/${protocol}`;
+      const other = seen.get(name);
+      if (other !== undefined) problems.push({ message: `port ${name} is taken twice, by ${other} and ${stage}` });
+      seen.set(name, stage);
+    }
+  }
 }
 
 type Listed = 'accounts' | 'groups' | 'dataBinds';

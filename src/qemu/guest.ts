@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +6,6 @@ import { hostTools } from '../audit/tools.ts';
 import { StepError } from '../core/errors.ts';
 import { type Log, silent } from '../core/log.ts';
 import { type Background, startBackground } from '../host/background.ts';
-import { hostRunner } from '../host/runner.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
@@ -19,6 +18,7 @@ import { freePorts, waitForSshBanner } from './network.ts';
 import { makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { type BootTools, bootTools } from './tools.ts';
+import { uncompressed } from './uncompressed.ts';
 
 export interface GuestOptions {
   readonly machine?: MachineName;
@@ -82,20 +82,6 @@ export async function startGuest(image: string, options: GuestOptions = {}): Pro
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-}
-
-async function uncompressed(image: string, folder: string, signal?: AbortSignal): Promise<string> {
-  const program = /\.(zst|xz)$/.exec(image)?.[1];
-  if (program === undefined) return image;
-  const packed = join(folder, `card.img.${program}`);
-  const options = signal === undefined ? {} : { signal };
-  if (program === 'zst')
-    await hostRunner.run(['zstd', '-dq', '--sparse', image, '-o', join(folder, 'card.img')], options);
-  else {
-    await copyFile(image, packed);
-    await hostRunner.run(['xz', '-d', packed], options);
-  }
-  return join(folder, 'card.img');
 }
 
 interface RunInput {

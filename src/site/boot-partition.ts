@@ -19,9 +19,10 @@ export async function findBootPartition(image: string): Promise<BootPartition> {
     throw new UserError(`${image}: ${reason}`, { cause });
   });
   try {
+    const found = await file.stat();
+    if (found.isDirectory()) throw new UserError(`${image} is a folder`);
     const sector = new Uint8Array(SECTOR);
     const { bytesRead } = await file.read(sector, 0, SECTOR, 0);
-    const found = await file.stat();
     // A block device has no size of its own here; the image that was written fits, as flash made sure.
     const mbr = parseMbr(sector.subarray(0, bytesRead), found.isBlockDevice() ? Number.MAX_SAFE_INTEGER : found.size);
     if (!mbr.ok) throw new UserError(`${image} is no image of a card: ${mbr.error}`);

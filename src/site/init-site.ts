@@ -1,9 +1,10 @@
-import { access, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Problem, StepError, UserError } from '../core/errors.ts';
 import type { Prompts } from '../core/prompts.ts';
 import { hostRunner } from '../host/runner.ts';
+import { checkWritable, writeNew } from '../host/writable.ts';
 import { type SiteAnswers, siteText } from './site-text.ts';
 import { shownName, unlockMatrix, unlockMethods } from './unlock-methods.ts';
 import { validateSiteText } from './validate.ts';
@@ -49,17 +50,19 @@ export async function initSite(path: string, flags: InitSiteFlags, prompts?: Pro
   if (flags.newRecipient !== undefined && (await isThere(flags.newRecipient))) {
     throw new UserError({ message: `${flags.newRecipient} is there already`, hint: 'A key is never overwritten.' });
   }
+  await checkWritable(dirname(path));
   const complete = prompts === undefined ? flags : await ask(flags, prompts);
   const answers = await answersFrom(complete);
   // The file is judged before a key is made, with a stand-in for the key, so that a refusal leaves nothing behind.
   const { newRecipient } = complete;
   await validateSiteText(siteText(newRecipient === undefined ? answers : withRecipient(answers, STAND_IN)), path);
+  await mkdir(dirname(path), { recursive: true });
   const made = newRecipient === undefined ? undefined : await makeAgeKey(newRecipient);
   const text = siteText(made === undefined ? answers : withRecipient(answers, made));
   await validateSiteText(text, path);
   if (flags.force === true) await rm(path, { force: true });
   // 0600, since the file may come to hold a Wi-Fi password.
-  await writeFile(path, text, { mode: 0o600, flag: 'wx' });
+  await writeNew(path, text, 0o600);
   return { path, ...(newRecipient === undefined ? {} : { recoveryKey: newRecipient }) };
 }
 

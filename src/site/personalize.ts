@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { access, chmod, open, rename, rm, stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { access, chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import type { ByteSource } from '../audit/bytes.ts';
 import { UserError } from '../core/errors.ts';
 import { hostRunner } from '../host/runner.ts';
+import { checkWritable } from '../host/writable.ts';
 import { type BootPartition, findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
 import { SIGNATURE_FILE, signSite } from './sign.ts';
 import { type ValidSite, validateSite } from './validate.ts';
@@ -41,6 +42,7 @@ export async function personalize(
 ): Promise<Personalized> {
   const enrolment = `${out}.enrol.json`;
   await refuseExisting([out, enrolment]);
+  await checkWritable(dirname(out));
   if (options.sign !== undefined) await signSite(options.sign, '');
   let start = performance.now();
   const given = await validateSite(siteFile);
@@ -150,6 +152,7 @@ async function copyImage(image: string, out: string, { signal }: PersonalizeOpti
   if (/\.xz$/.test(image)) {
     throw new UserError({ message: `${image} is compressed by xz`, hint: 'Give the .img or the .img.zst.' });
   }
+  await mkdir(dirname(out), { recursive: true });
   await (await open(out, 'wx', 0o600)).close();
   if (/\.zst$/.test(image)) await hostRunner.run(['zstd', '-d', '-q', '-f', '--sparse', image, '-o', out], options);
   else await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', '--', image, out], options);

@@ -34,6 +34,9 @@ function wrapLine(text: string, width: number, first: string, rest: string): str
   return [...lines, line.trimEnd()];
 }
 
+/** Text of a file as a terminal may show it: nothing in it moves the cursor, changes colours or turns the line around. */
+export const printable = (text: string): string => text.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+
 /** One line of at most `width` characters without control characters, for what programs print. */
 export function oneLine(text: string, width: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out

@@ -47,6 +47,16 @@ describe.each(forms)('the form %s', (form, [pattern, example]) => {
   });
 });
 
+describe('addresses and names', () => {
+  it.each<[Form, string[]]>([
+    ['network', ['::1', 'fe80::', '2001:db8::/32', '1:2:3:4:5:6:7:8', '2001:db8::7:8/128', '10.0.0.0/8', '192.0.2.1']],
+    ['server', ['time.example.com', 'ntp', '192.0.2.1', '2001:db8::1', '::1']],
+    ['unitPattern', ['redis-server.service', 'getty@tty1.service', 'redis-*.timer']],
+  ])('%s takes the usual ones', (form, texts) => {
+    for (const text of texts) expect(text).toMatch(new RegExp(FORMS[form][0], 'u'));
+  });
+});
+
 describe('options of stages', () => {
   it('have no text without a form', () => {
     const patterns = new Set(forms.map(([, [pattern]]) => pattern));

@@ -92,6 +92,12 @@ describe('the process', { timeout: 120_000 }, () => {
     expect(stderr).toMatch(/^::error file=.*d\.yaml,line=1,col=1::nope is not an option here$/m);
   });
 
+  it('fails when what it prints finds no room', async () => {
+    const argv = [process.execPath, '--import', 'tsx', join(root, 'build.ts'), 'plan', file('g.yaml', ''), '--json'];
+    const result = promisify(execFile)('sh', ['-c', '"$@" > /dev/full', 'sh', ...argv], { cwd: root });
+    await expect(result).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('the disk is full') });
+  });
+
   it('ends quietly when nobody reads on', async () => {
     const child = start(['plan', file('e.yaml', '')]);
     child.stdout?.destroy();

@@ -62,6 +62,10 @@ describe('a wrong command line', () => {
     [[], 'A verb is missing', 'One of: init,'],
     [['bild'], "unknown command 'bild'", 'Did you mean build?'],
     [['valdate', 'x'], "unknown command 'valdate'", 'Did you mean validate?'],
+    [['validat', 'plan'], "unknown command 'validat'", 'Did you mean validate? `amslpr-image --help`'],
+    [['help', 'validte'], "unknown command 'validte'", 'Did you mean validate?'],
+    [['cache', 'prnue'], "unknown command 'cache prnue'", 'Did you mean prune?'],
+    [['cache', 'frob'], "unknown command 'cache frob'", 'One of: prune, verify, export, import.'],
     [['frobnicate'], "unknown command 'frobnicate'", '`amslpr-image --help` shows'],
     [['--jsn'], "unknown option '--jsn'", '--help` shows'],
     [['plan', 'x', '--jsn'], "unknown option '--jsn'", 'Did you mean --json? `amslpr-image plan --help`'],
@@ -111,6 +115,61 @@ describe('validate', () => {
     expect(stderr).toContain(`--> ${file}:3:3`);
     expect(stderr).toContain('3 |   port: no\n');
     expect(stderr).toMatch(/^2 problems\.$/m);
+  });
+});
+
+describe('validate with a site file', () => {
+  const example = readFileSync(join(root, 'config/sites/example.yaml'), 'utf8');
+
+  it('has it judged by the validator of site files', async () => {
+    const { code, stderr } = await run(['validate', configuration(example)]);
+    expect([code, stderr.replaceAll(/\s+/g, ' ')]).toEqual([
+      0,
+      expect.stringContaining('is a valid site file: Example site, host name example-site, unlock method card.'),
+    ]);
+  });
+
+  it.each<[what: string, text: string | Buffer, message: string]>([
+    ['a misspelt field', example.replace('hostname:', 'hostnam:'), '`hostnam` is not known'],
+    ['no end', example.replace('...\n', ''), 'the last line is not `...`'],
+    ['UTF-16', Buffer.from(`\ufeff${example}`, 'utf16le'), 'the file is UTF-16'],
+    ['a byte-order mark', `\ufeff${example.replace(/^#.*\n/gm, '')}`, 'the file starts with a byte-order mark'],
+  ])('names what is wrong with %s', async (_what, text, message) => {
+    const file = join(folder, 'site.yaml');
+    writeFileSync(file, text);
+    const { code, stderr } = await run(['validate', file]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toContain('Allowed here');
+  });
+});
+
+describe('a place that cannot be written', () => {
+  it.each([
+    [['build', 'CONFIG', '-o', 'BLOCKED/out']],
+    [['init', 'BLOCKED/a.yaml', '--defaults']],
+    [['init-site', 'BLOCKED/site.yaml']],
+    [['recover', 'a@192.0.2.1', '--key', '/nowhere', '-o', 'BLOCKED/a']],
+    [['personalize', '/nowhere.img', '/nowhere.yaml', '-o', 'BLOCKED/a.img']],
+  ])('is told before the work of %j', async (argv) => {
+    const blocked = configuration('');
+    const words = argv.map((word) => word.replace('BLOCKED', blocked).replace('CONFIG', blocked));
+    const { code, stderr } = await run(words);
+    expect(code).toBe(2);
+    expect(stderr.replaceAll(/\s+/g, ' ')).toContain('cannot be written');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
+describe('boot', () => {
+  it('names the file that is no image, as it was given', async () => {
+    const file = configuration('name: amslpr\n');
+    expect((await run(['boot', file])).stderr).toContain(`${file} is no image of a card`);
+    expect((await run(['recover', folder, '--key', file])).stderr).toContain(`${folder} is a folder`);
+    expect(await run(['boot', join(folder, 'none.img')])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no such file'),
+    });
   });
 });
 

@@ -29,6 +29,12 @@ const bind = (path: AbsPath, name: string) => ({ path, name, mode: '0700', owner
 describe('contributions that contradict each other', () => {
   it.each<[what: string, message: string, ...Contribution[]]>([
     [
+      'two programs at one port',
+      'port 80/tcp is taken twice, by a and b',
+      { openPorts: [{ port: 80, protocol: 'tcp', action: 'limit', comment: 'SSH' }] },
+      { openPorts: [{ port: 80, protocol: 'tcp', action: 'allow', comment: 'HTTP' }] },
+    ],
+    [
       'a path twice',
       '/etc/a is written twice, by a and b',
       { files: [text('/etc/a', '1')] },

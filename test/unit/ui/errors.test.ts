@@ -31,6 +31,25 @@ describe('an error', () => {
     expect(describeError(AbortSignal.abort().reason, style)).toEqual({ text: 'Interrupted.\n', code: 130 });
   });
 
+  it.each([
+    ['ENOSPC', 'write', 'the disk is full'],
+    ['EROFS', 'mkdir', 'the file system is read-only'],
+    ['EACCES', 'open', 'this user may not do that'],
+  ])('of the host (%s) is told without a stack', (code, syscall, reason) => {
+    const thrown = Object.assign(new Error(code), { code, syscall, path: 'out/a.img' });
+    expect(describeError(thrown, style)).toEqual({
+      text: `error: out/a.img: ${reason} (${syscall}, ${code})\n`,
+      code: 1,
+    });
+  });
+
+  it('shows nothing of a file that a terminal obeys', () => {
+    const problem = { message: 'a\x1b[31mb', frame: '1 | x\x9b2J\u202ey\n  | ^', hint: 'c\x07d' };
+    expect(describeError(new UserError(problem), style).text).toBe(
+      'error: a\ufffd[31mb\n  1 | x\ufffd2J\ufffdy\n    | ^\n  c\ufffdd\n',
+    );
+  });
+
   it('that is a bug keeps its stack', () => {
     const { text, code } = describeError(new TypeError('oops'), style);
     expect(code).toBe(1);
