@@ -1,11 +1,12 @@
 import { appendFile, chmod, cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { silent } from '../src/core/log.ts';
+import { build } from '../src/engine/build.ts';
 import { buildLayers } from '../src/engine/layers.ts';
 import { makeStep } from '../src/engine/step.ts';
 import { hostRunner } from '../src/host/runner.ts';
 import { compiled } from './compiled.ts';
-import { openBuild, project, withFolder } from './context.ts';
+import { defaultPlan, lockFile, openBuild, project, withFolder } from './context.ts';
 import { alternate, seconds } from './measure.ts';
 import type { Row } from './row.ts';
 
@@ -22,6 +23,13 @@ export async function withOutput<T>(work: (out: string) => Promise<T>): Promise<
     await rm(out, { recursive: true, force: true });
   }
 }
+
+/** The default image with its companions, built now. */
+export const withImage = <T>(work: (image: string) => Promise<T>): Promise<T> =>
+  withOutput(async (out) => {
+    await build(defaultPlan(), { out, lockFile, project, compress: false }, silent);
+    return work(join(out, 'amslpr.img'));
+  });
 
 /** What a person types, as a process of its own. Its exit code is 0, or 3 where a check fails. */
 const runBuild = (root: string, out: string, ...flags: string[]): Promise<unknown> =>

@@ -11,16 +11,18 @@ import { parseArgs } from 'node:util';
 import { UserError } from '../src/core/errors.ts';
 import { nothing, overlay } from './again.ts';
 import { cold } from './cold.ts';
+import { flashing } from './flash.ts';
 import { growth } from './growth.ts';
 import { circumstances, resultsFile } from './host.ts';
 import { initramfs } from './initramfs.ts';
 import { memory } from './memory.ts';
 import { packages } from './packages.ts';
 import { plan } from './plan.ts';
+import { raspios } from './raspios.ts';
 import { type FinishedRow, type Results, table } from './report.ts';
 import type { Row } from './row.ts';
 
-const ROWS: readonly Row[] = [plan, nothing, overlay, packages, initramfs, cold, memory, growth];
+const ROWS: readonly Row[] = [plan, nothing, overlay, packages, initramfs, cold, memory, growth, flashing, raspios];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

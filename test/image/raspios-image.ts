@@ -18,6 +18,7 @@ export interface RaspiosImage extends StandIn {
   readonly plan: Plan;
   readonly result: BuildResult;
   readonly lock: Lock;
+  readonly lockFile: string;
 }
 
 /** A digest of what the stand-in is made from: it is made again when that changes. */
@@ -58,7 +59,7 @@ export async function raspiosImage(name: string, options: StandInOptions = {}): 
   const plan = makePlan(loadConfig(config, stages), stages, project);
   const lockFile = join(out, `lock-${(await recipeOf(out, options)).slice(0, 16)}.yaml`);
   const result = await build(plan, { out, lockFile, project, compress: false }, print);
-  return { ...made, plan, result, lock: parseLock(await readFile(lockFile, 'utf8'), lockFile) };
+  return { ...made, plan, result, lockFile, lock: parseLock(await readFile(lockFile, 'utf8'), lockFile) };
 }
 
 /** A new lock for each stand-in and each list of packages. */
