@@ -38,7 +38,8 @@ def test_what_it_makes_is_known_to_the_comparison_with_the_image(device: Context
     before = tree(device.root)
     for phase in runner.PHASES:
         assert runner.run(device, phase) == 0
-    made = {name for name, found in tree(device.root).items() if before.get(name) != found}
+    changed = [name for name, found in tree(device.root).items() if before.get(name) != found]
+    made = {str(Path(name).relative_to(device.root)) for name in changed}
     compared = {name for name in made if name.partition('/')[0] in ('boot', 'etc', 'opt', 'usr')}
     # Wi-Fi, names and all else of this site are among them.
     assert {'etc/modprobe.d/amslpr-wifi-country.conf', 'etc/hostname', 'boot/firmware/report.json'} <= compared
