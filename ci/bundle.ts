@@ -18,6 +18,9 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
+  // Half the bytes to parse at each start; names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   // Libraries in the older module format ask for Node's own modules by `require`, which ES modules lack.
   banner: {
     js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",

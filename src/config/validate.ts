@@ -102,9 +102,18 @@ const validators = new WeakMap<readonly AnyStage[], ValidateFunction>();
 
 /** Compiled once for each list of stages: that takes longer than everything else. */
 function validatorOf(stages: readonly AnyStage[]): ValidateFunction {
-  const known = validators.get(stages);
-  if (known !== undefined) return known;
-  const ajv = new Ajv({ allErrors: true, strict: true, useDefaults: true, verbose: true, allowUnionTypes: true });
+  const compiled = validators.get(stages);
+  if (compiled !== undefined) return compiled;
+  const ajv = new Ajv({
+    allErrors: true,
+    strict: true,
+    useDefaults: true,
+    verbose: true,
+    allowUnionTypes: true,
+    // Our schema is the same each time: a test compares it with the meta-schema, which would be compiled here first.
+    meta: false,
+    validateSchema: false,
+  });
   const check = ajv.compile(optionsSchema(stages));
   validators.set(stages, check);
   return check;

@@ -87,7 +87,6 @@ async function handleUsed(
     });
   }
   if (options.data === 'erase') return folder;
-  if (facts.disk === undefined) throw new UserError('the image has no partition table into which the data would fit');
   checkKeep(card, facts.disk);
   return folder;
 }

@@ -81,7 +81,7 @@ export async function prepareSite(
   await tryPlace(base);
   // Tried before anything is written: the passphrase may be wrong, or the key not there.
   if (sign !== undefined) await signSite(sign, '');
-  const boot = facts.disk?.partitions.find(isFat);
+  const boot = facts.disk.partitions.find(isFat);
   if (boot === undefined) throw new UserError(`${image} takes no site file: it has no FAT partition to boot from`);
   refuseNames(facts.bootFiles, image);
   const [offset, size] = [boot.start * SECTOR, boot.sectors * SECTOR];

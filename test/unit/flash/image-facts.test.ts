@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -33,3 +33,10 @@ it('an image of ours is known by its boot partition, also when the root folder g
     expect(smallestCard(facts, source.map.imageSize)).toBe((133120 + 65536) * 512 + 2 * 2 ** 30);
   }
 }, 60_000);
+
+it('a file that is no image is refused before a card is lost for it', async () => {
+  const path = join(folder, 'README.md');
+  writeFileSync(path, '# not an image\n'.repeat(100));
+  const why = `${path} is no image that a Raspberry Pi starts from: there is no partition table`;
+  await expect(imageFacts(await openSource(path, hostRunner))).rejects.toThrow(why);
+});
