@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { copyFile, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
@@ -11,6 +11,7 @@ import { readRecord, tellDamage } from '../host/layer.ts';
 import { findDamage } from '../host/manifest.ts';
 import type { Namespace } from '../host/namespace.ts';
 import { sha256File } from '../host/sha256.ts';
+import { checkWritable } from '../host/writable.ts';
 import { type CacheEntry, ENTRY_NAME } from './entries.ts';
 
 const PACKAGE = /^([0-9a-f]{64})\.deb$/;
@@ -18,12 +19,14 @@ const PACKAGE = /^([0-9a-f]{64})\.deb$/;
 const TAR = ['tar', '--numeric-owner', '--xattrs', '--xattrs-include=*', '--format=posix'];
 const compression = (file: string): string[] => (file.endsWith('.zst') ? ['--use-compress-program=zstd -T0'] : []);
 
-/** Writes finished layers and toolboxes, and package files, to one archive; it appears when it is complete. */
+/** Writes finished layers and toolboxes, and package files, to one archive; it appears when it is complete. @throws UserError */
 export async function exportCache(
   { cache, namespace, signal }: { readonly cache: Cache; readonly namespace: Namespace; readonly signal?: AbortSignal },
   entries: readonly CacheEntry[],
   file: string,
 ): Promise<number> {
+  await checkWritable(dirname(file));
+  await mkdir(dirname(file), { recursive: true });
   const held: Held[] = [];
   const partial = `${file}.${process.pid}.partial`;
   try {

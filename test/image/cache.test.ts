@@ -85,6 +85,15 @@ describe('an archive of the cache', () => {
     expect((await readdir(to.cache.layers)).filter((name) => name.endsWith('.new'))).toEqual([]);
   });
 
+  it('goes into a folder that is made for it, and is refused where nothing can be made', async () => {
+    const from = await newCache('folder-from');
+    await addPackage(from, 'a package');
+    const entries = await listEntries(from.cache, from.namespace);
+    expect(await exportCache(from, entries, join(root, 'new', 'folder', 'cache.tar'))).toBe(1);
+    expect(await readdir(join(root, 'new', 'folder'))).toEqual(['cache.tar']);
+    await expect(exportCache(from, entries, '/proc/none/cache.tar')).rejects.toThrow('/proc/none cannot be written');
+  });
+
   it('whose content does not agree with its checksums is not taken', async () => {
     const [from, to] = [await newCache('bad-from'), await newCache('bad-to')];
     const folder = await add(from, 'bad');
