@@ -148,7 +148,7 @@ awk -F: -v OFS=: -v days="$days" '$3 != "" { $3 = days } { print }' etc/shadow >
 cat /tmp/shadow > etc/shadow
 find var/log -type f -delete
 # As packages do for theirs: most of what runs here may not write to the system, and would compile at each start.
-if [ -d usr/lib/amslpr ]; then python3 -I -m compileall -q -s /tmp/image -p / usr/lib/amslpr; fi
+if [ -d usr/lib/amslpr ]; then python3 -I -m compileall -q -p / usr/lib/amslpr; fi
 `;
 
 const diversions = (paths: readonly string[]): string =>
