@@ -113,6 +113,8 @@ function validatorOf(stages: readonly AnyStage[]): ValidateFunction {
     // Our schema is the same each time: a test compares it with the meta-schema, which would be compiled here first.
     meta: false,
     validateSchema: false,
+    // The code runs once: to make it shorter takes longer than to run it as it is.
+    code: { optimize: false },
   });
   const check = ajv.compile(optionsSchema(stages));
   validators.set(stages, check);
