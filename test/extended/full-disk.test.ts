@@ -16,6 +16,8 @@ const MIB = 2 ** 20;
 /** MiB that are free when a step begins: about half of what it writes. */
 const STEPS = { base: 64, packages: 64, initramfs: 4, files: 1, image: 256, companions: 32 } as const;
 
+const OK_OR_NOT = { okCodes: [0, 1] };
+
 let root: string;
 let disk: string;
 let image: string;
@@ -62,8 +64,13 @@ async function build(step?: keyof typeof STEPS): Promise<Outcome> {
   let said = '';
   let filled: Promise<unknown> | undefined;
   const fill = async (left: number): Promise<void> => {
-    const { bfree, bsize } = await statfs(seen());
-    await hostRunner.run(onDisk('fallocate', '-l', `${bfree * bsize - left * MIB}`, join(disk, 'ballast')));
+    // All or nothing: what the build took meanwhile makes the first tries fail.
+    for (let made = false; !made && child.exitCode === null; ) {
+      const { bfree, bsize } = await statfs(seen());
+      const size = Math.max(1, bfree * bsize - left * MIB);
+      const { code } = await hostRunner.run(onDisk('fallocate', '-l', `${size}`, join(disk, 'ballast')), OK_OR_NOT);
+      made = code === 0;
+    }
   };
   const hear = (chunk: Buffer): void => {
     said += chunk.toString();
