@@ -19,6 +19,7 @@ import { scratch } from '../image/small-image.ts';
 
 const lockFile = fileURLToPath(new URL('../../config/amslpr.lock.yaml', import.meta.url));
 const SOURCE = '/etc/apt/sources.list.d/upgrade-test.sources';
+const OWN_FILES = ['/etc/apt/apt.conf.d/99upgrade-test', '/etc/needrestart/conf.d/99-upgrade-test.conf'] as const;
 const UNIT = 'upgrade-test.service';
 /** Seconds. */
 const UPGRADE_PATIENCE = 5000;
@@ -47,10 +48,10 @@ describe('an upgrade of the booted image from a local archive', () => {
     await shell('systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service');
     // In one step for all packages, not one for each: an emulated device takes a minute for each.
     const once = 'Unattended-Upgrade::MinimalSteps "false";';
-    await shell(`echo '${once}' > /etc/apt/apt.conf.d/99upgrade-test`);
+    await shell(`echo '${once}' > ${OWN_FILES[0]}`);
     // needrestart leaves apt's own unit alone, and would end the one that the upgrade runs in here.
     const alone = `$nrconf{override_rc}{qr(^${UNIT})} = 0;`;
-    await shell(`echo '${alone}' > /etc/needrestart/conf.d/99-upgrade-test.conf`);
+    await shell(`echo '${alone}' > ${OWN_FILES[1]}`);
     before = await bootState();
   });
 
@@ -135,6 +136,8 @@ describe('an upgrade of the booted image from a local archive', () => {
   });
 
   it('passes every check before it starts again', async () => {
+    // What this test put there is a hand edit.
+    await shell(`rm ${SOURCE} ${OWN_FILES.join(' ')}`);
     expect(failures(await checkDevice(card.guest, device, card.site.user))).toEqual([]);
   });
 

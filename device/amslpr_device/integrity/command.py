@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from amslpr_device.context import Context, StepError
-from amslpr_device.integrity import compare, names, state, tree, upgrade
+from amslpr_device.integrity import compare, names, settled, state, tree, upgrade
 from amslpr_device.say import NOTICE, WARNING, say
 
 SHOWN = 40
@@ -44,9 +44,7 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
 
 def look(ctx: Context, *, whole: bool) -> compare.Found:
     """Compares, and keeps what was found good. The first look takes in what is the device's own."""
-    root = str(ctx.root)
-    moved = state.moved(ctx)
-    found = compare.look(root, moved, state.seen(ctx), whole=whole)
+    moved, found = settled_look(ctx, whole=whole)
     if not state.begun(ctx):
         own = [path for path in found.differences if names.own(path)]
         for path in own:
@@ -56,6 +54,16 @@ def look(ctx: Context, *, whole: bool) -> compare.Found:
         print(f'{len(own)} paths are the own of this device from now on')
     state.put_seen(ctx, found.seen)
     return found
+
+
+def settled_look(ctx: Context, *, whole: bool) -> tuple[dict[str, str], compare.Found]:
+    """How the manifest was moved on, and a look during which no package was installed."""
+    while True:
+        settled.wait(ctx)
+        begin, moved = settled.mark(ctx), state.moved(ctx)
+        found = compare.look(str(ctx.root), moved, state.seen(ctx), whole=whole)
+        if not settled.busy(ctx) and settled.mark(ctx) == begin:
+            return moved, found
 
 
 def check(ctx: Context) -> int:

@@ -27,7 +27,7 @@ OWN = """
 GENERATED = """
     etc/ld.so.cache etc/ssl/certs/* etc/ca-certificates.conf* etc/alternatives/* etc/pam.d/common-* etc/shells
     etc/passwd* etc/shadow* etc/group* etc/gshadow* etc/subuid* etc/subgid* etc/mailcap etc/udev/hwdb.bin etc/rc?.d/*
-    etc/systemd/system/*.wants/* etc/apparmor.d/cache/* etc/fonts/conf.d/*
+    etc/systemd/system/*.wants/* etc/apparmor.d/cache/* etc/fonts/conf.d/* etc/runit/runsvdir/*
     usr/lib/udev/hwdb.bin usr/lib/modules/* usr/lib/firmware/* usr/share/mime/*
     usr/share/info/dir* usr/share/glib-2.0/schemas/gschemas.compiled usr/lib/*/gio/modules/giomodule.cache
     usr/lib/*/gconv/gconv-modules.cache usr/lib/locale/* boot/initrd.img* boot/vmlinuz* boot/config-* boot/System.map*

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def after(ctx: Context) -> int:
     known = state.moved(ctx)
     moved = dict(known)
     since = float(pending['since'])
-    status = stanzas(ctx)
+    status, moved_aside, real = stanzas(ctx), diversions(ctx), Resolver(ctx)
     for key, version in pending['packages'].items():
         name, arch = key.split(':')
         stanza = status.get((name, arch), '')
@@ -98,9 +99,9 @@ def after(ctx: Context) -> int:
         if f'\nVersion: {version}\n' in stanza:
             sums = recorded(ctx, name, arch, stanza)
             for path in {*listed(ctx, name, arch), *sums}:
-                take(ctx, moved, real(ctx, aside(ctx, name, path)), sums.get(path), since)
+                take(ctx, moved, real(moved_aside(path, name)), sums.get(path), since)
     for path in pending['gone']:
-        place = real(ctx, path)
+        place = real(path)
         if not os.path.lexists(ctx.at(f'/{place}')):
             moved[place] = ''
     for path, found in tree.walk(str(ctx.root)):
@@ -126,14 +127,26 @@ def vanished(ctx: Context, moved: dict[str, str], since: float) -> None:
             moved[one.path] = ''
 
 
-def real(ctx: Context, path: str) -> str:
-    """The path with links of its folders followed: packages may still say /lib for /usr/lib."""
-    parent, name = os.path.split(path)
-    root = os.path.realpath(ctx.root)
-    resolved = os.path.realpath(os.path.join(root, parent))
-    if resolved != root and not resolved.startswith(root.rstrip('/') + '/'):
-        return path
-    return os.path.relpath(os.path.join(resolved, name), root)
+class Resolver:
+    """Follows links of a path's folders: packages may still say /lib for /usr/lib. Each folder is asked once."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.root = os.path.realpath(ctx.root)
+        self.known: dict[str, str | None] = {}
+
+    def __call__(self, path: str) -> str:
+        parent, name = os.path.split(path)
+        if parent not in self.known:
+            self.known[parent] = self.folder(parent)
+        folder = self.known[parent]
+        return path if folder is None else os.path.normpath(os.path.join(folder, name))
+
+    def folder(self, parent: str) -> str | None:
+        """From the root on; None when it leads outside."""
+        resolved = os.path.realpath(os.path.join(self.root, parent))
+        if resolved != self.root and not resolved.startswith(self.root.rstrip('/') + '/'):
+            return None
+        return os.path.relpath(resolved, self.root)
 
 
 def take(ctx: Context, moved: dict[str, str], path: str, md5: str | None, since: float) -> None:
@@ -174,16 +187,19 @@ def recorded(ctx: Context, name: str, arch: str, stanza: str) -> dict[str, str]:
     return found | ucf_files(ctx, name)
 
 
-def aside(ctx: Context, name: str, path: str) -> str:
-    """Where a package's file really is: another path when it was diverted, and not by the package itself."""
+def diversions(ctx: Context) -> Callable[[str, str], str]:
+    """Where a file of a package really is: another path when it was diverted, and not by the package itself."""
     try:
         lines = ctx.at(f'{DPKG}/diversions').read_text().splitlines()
     except OSError:
-        return path
-    for diverted, to, by in zip(lines[::3], lines[1::3], lines[2::3], strict=False):
-        if diverted.lstrip('/') == path and by != name:
-            return to.lstrip('/')
-    return path
+        lines = []
+    moved = {old.lstrip('/'): (new.lstrip('/'), by) for old, new, by in zip(*[iter(lines)] * 3, strict=False)}
+
+    def place(path: str, package: str) -> str:
+        new, by = moved.get(path, (path, package))
+        return path if by == package else new
+
+    return place
 
 
 def ucf_files(ctx: Context, package: str) -> dict[str, str]:

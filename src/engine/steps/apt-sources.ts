@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PlannedFile } from '../../core/plan.ts';
 import { COMPONENTS, type Mirrors, SUITES } from '../archive.ts';
 import { withMirrors } from '../base/sources.ts';
 import type { BuildContext } from '../context.ts';
 
+const LIST = 'etc/apt/sources.list';
+const COMMON = { type: 'file', mode: '0644', owner: 'root:root', initramfs: false, stage: 'engine' } as const;
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
@@ -17,14 +19,19 @@ function sourcesFor(mirrors: Mirrors): PlannedFile {
     return `Types: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${KEYRING}\n`;
   });
   return {
+    ...COMMON,
     path: '/etc/apt/sources.list.d/debian.sources',
-    type: 'file',
-    mode: '0644',
-    owner: 'root:root',
-    initramfs: false,
-    stage: 'engine',
     bytes: Buffer.from(stanzas.join('\n')),
   };
+}
+
+/** unattended-upgrades makes an empty one, which would then be a file that the image does not know. */
+function listFile(roots: readonly string[]): PlannedFile[] {
+  const top = roots
+    .map((root) => lstatSync(join(root, LIST), { throwIfNoEntry: false }))
+    .find((one) => one !== undefined);
+  if (top?.isFile() === true) return [];
+  return [{ ...COMMON, path: `/${LIST}`, bytes: Buffer.from('# The sources of packages are in sources.list.d.\n') }];
 }
 
 /** Our settings of unattended-upgrades end in 52amslpr-updates. */
@@ -37,11 +44,10 @@ const ORIGINS = '/etc/apt/apt.conf.d/53amslpr-origins';
 export async function sourceFiles(context: BuildContext, roots: readonly string[]): Promise<PlannedFile[]> {
   const mirrors = await context.mirrors();
   const { plan, lock } = context;
-  if (plan.base.kind === 'debian') return [sourcesFor(mirrors)];
+  if (plan.base.kind === 'debian') return [sourcesFor(mirrors), ...listFile(roots)];
   const { origins = [] } = lock.base ?? {};
   const text = `// The archives of the base image that are not Debian's, by the fields of their indexes.\nUnattended-Upgrade::Origins-Pattern {\n${origins.map((one) => `  "${one}";\n`).join('')}};\n`;
-  const common = { type: 'file', mode: '0644', owner: 'root:root', initramfs: false, stage: 'engine' } as const;
-  const files: PlannedFile[] = [{ ...common, path: ORIGINS, bytes: Buffer.from(text) }];
+  const files: PlannedFile[] = [{ ...COMMON, path: ORIGINS, bytes: Buffer.from(text) }, ...listFile(roots)];
   if (plan.base.mirror === undefined) return files;
   const folder = 'etc/apt/sources.list.d';
   const names = new Set(
@@ -57,7 +63,7 @@ export async function sourceFiles(context: BuildContext, roots: readonly string[
     const root = roots.find((one) => existsSync(join(one, folder, name)));
     const old = readFileSync(join(root ?? '', folder, name), 'utf8');
     const changed = withMirrors(old, mirrors);
-    if (changed !== old) files.push({ ...common, path: `/${folder}/${name}`, bytes: Buffer.from(changed) });
+    if (changed !== old) files.push({ ...COMMON, path: `/${folder}/${name}`, bytes: Buffer.from(changed) });
   }
   return files;
 }
