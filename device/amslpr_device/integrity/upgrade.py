@@ -105,14 +105,18 @@ def after(ctx: Context) -> int:
         if not os.path.lexists(ctx.at(f'/{place}')):
             moved[place] = ''
     for path, found in tree.walk(str(ctx.root)):
-        made = names.generated(path) or (
-            tree.kind_of(found.st_mode) == 'l' and os.readlink(ctx.at(f'/{path}')).startswith('/etc/alternatives/')
-        )
-        if made and found.st_ctime >= since - 1 and not names.ignored(path):
+        if found.st_ctime >= since - 1 and made_by_scripts(ctx, path, found) and not names.ignored(path):
             moved[path] = tree.entry(str(ctx.root), path, found).line()
     vanished(ctx, moved, since)
     state.put_moved(ctx, moved)
     return sum(known.get(path) != line for path, line in moved.items())
+
+
+def made_by_scripts(ctx: Context, path: str, found: os.stat_result) -> bool:
+    """What no package brings as it is."""
+    if names.generated(path):
+        return True
+    return tree.kind_of(found.st_mode) == 'l' and os.readlink(ctx.at(f'/{path}')).startswith('/etc/alternatives/')
 
 
 def vanished(ctx: Context, moved: dict[str, str], since: float) -> None:
