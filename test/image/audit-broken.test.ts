@@ -183,6 +183,10 @@ beforeAll(async () => {
 });
 afterAll(() => folder[Symbol.asyncDispose]());
 
+it('the image has the list of sources that unattended-upgrades would make as a file that nobody knows', () => {
+  expect(tree.text('/etc/apt/sources.list')).toMatch(/^#.*\n$/);
+});
+
 function offset(slot: number): number {
   const partition: Partition | undefined = tree.disk?.partitions.find((one) => one.slot === slot);
   if (partition === undefined) throw new Error(`the image has no partition ${slot}`);

@@ -176,6 +176,7 @@ describe('the image that is built on it', () => {
 
   it('keeps its own sources, for one CPU only, and updates from all of them', () => {
     expect(tree.text('/etc/apt/sources.list.d/raspi.sources')).toContain(`URIs: file://${made.archive}`);
+    expect(tree.get('/etc/apt/sources.list')?.type).toBe('file');
     expect(tree.text('/var/lib/dpkg/arch')?.trim() ?? 'arm64').toBe('arm64');
     expect(tree.text('/etc/apt/apt.conf.d/53amslpr-origins')).toContain('"origin=Raspberry Pi Foundation,');
   });
