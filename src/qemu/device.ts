@@ -36,8 +36,9 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
   const ssh = await openSsh(guest, target);
   let known = password;
   const close = (): Promise<void> => ssh.close();
-  async function status(): Promise<DeviceStatus> {
-    const { stdout } = await ssh.run([PROGRAM, 'status', '--json'], { okCodes: [0, 1, 2, 3] });
+  async function status(timeout?: number): Promise<DeviceStatus> {
+    const options = { okCodes: [0, 1, 2, 3], ...(timeout === undefined ? {} : { timeout }) };
+    const { stdout } = await ssh.run([PROGRAM, 'status', '--json'], options);
     try {
       return { state: '', step: '', message: '', hint: '', ...JSON.parse(stdout) };
     } catch (cause) {
@@ -55,11 +56,12 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
   }
   return {
     ssh,
-    status,
+    status: () => status(),
     async waitFor(state, seconds) {
       const deadline = Date.now() + seconds * 1000;
       while (true) {
-        const found = await status();
+        // On a busy host an emulated board takes minutes for one answer: how long that may be the caller has said.
+        const found = await status(Math.max(300, (deadline - Date.now()) / 1000));
         if (found.state === state) return found;
         const hopeless = found.state === 'failed' || found.state === 'waiting';
         if (hopeless || Date.now() > deadline) {
