@@ -15,7 +15,7 @@ import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
 import { lastWords, sshAnnouncements } from './console.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
 import { freePorts, waitForSshBanner } from './network.ts';
-import { makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
+import { checkUnchanged, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
 import { openQmp, type Qmp } from './qmp.ts';
 import { type BootTools, bootTools } from './tools.ts';
 import { uncompressed } from './uncompressed.ts';
@@ -149,6 +149,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       if (code !== 0) throw new StepError({ message: `QEMU ended with exit code ${code}`, hint: output.trim() });
       if (reason !== 'guest-reset') return;
       log({ kind: 'notice', text: 'The guest restarts' });
+      await checkUnchanged(overlay);
       boot = await extract();
       if (stopped) return;
       await start();

@@ -1,5 +1,6 @@
 import { open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { StepError } from '../core/errors.ts';
 import { hostRunner } from '../host/runner.ts';
 import { findBootPartition } from '../site/boot-partition.ts';
 import type { BootTools } from './tools.ts';
@@ -10,6 +11,9 @@ export interface Overlay {
   readonly path: string;
   /** Bytes of the card that the guest sees. */
   readonly size: number;
+  /** The image below, and which file that was. */
+  readonly image: string;
+  readonly identity: string;
 }
 
 const MIB = 1024 * 1024;
@@ -28,8 +32,26 @@ export function cardSize(imageSize: number, wanted = CARD): number {
 export async function makeOverlay(tools: BootTools, image: string, path: string, wanted?: number): Promise<Overlay> {
   const size = cardSize((await stat(image)).size, wanted);
   const backing = ['-F', 'raw', '-b', resolve(image)];
+  const identity = await identityOf(image);
   await hostRunner.run([...tools.qemuImg, 'create', '-q', '-f', 'qcow2', ...backing, path, String(size)]);
-  return { path, size };
+  return { path, size, image, identity };
+}
+
+const identityOf = async (image: string): Promise<string> => {
+  const { dev, ino, size, mtimeMs } = await stat(image);
+  return [dev, ino, size, mtimeMs].join(' ');
+};
+
+/**
+ * A guest that starts again opens the image below its view again: another file there would be a broken card.
+ * @throws StepError when a build has replaced the image meanwhile
+ */
+export async function checkUnchanged({ image, identity }: Overlay): Promise<void> {
+  if ((await identityOf(image).catch(() => '')) === identity) return;
+  throw new StepError({
+    message: `${image} was replaced while the guest was running, so it cannot start again`,
+    hint: 'Boot a copy of the image, or wait with the next build.',
+  });
 }
 
 /**
