@@ -56,7 +56,7 @@ export async function openDevice(guest: Guest, target: SshTarget, password?: str
   }
   return {
     ssh,
-    status: () => status(),
+    status,
     async waitFor(state, seconds) {
       const deadline = Date.now() + seconds * 1000;
       while (true) {
