@@ -99,6 +99,17 @@ def test_the_first_look_takes_in_what_the_first_boot_made(image: Context) -> Non
     assert check(image)['etc/hostname'] == 'has other content'
 
 
+def test_an_upgrade_or_an_acceptance_before_the_first_look_keeps_nothing_out(
+    image: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Context, 'succeeds', lambda self, arguments, **more: True)
+    edit('etc/hostname', 'gate\n')(image)
+    edit('etc/app.conf')(image)
+    assert command.main(['accept', '/etc/app.conf'], image) == 0
+    assert state.moved(image)
+    assert check(image) == {}
+
+
 def test_what_is_written_all_the_time_is_not_minded(image: Context) -> None:
     check(image)
     edit('boot/firmware/STATUS.TXT', 'ready\n')(image)

@@ -150,6 +150,15 @@ def test_upgrades_raise_nothing(installed: Context) -> None:
     assert check(installed, whole=True) == {}
 
 
+def test_an_upgrade_before_the_first_look_leaves_the_device_its_own(installed: Context) -> None:
+    shutil.rmtree(state.folder(installed))
+    edit('etc/hostname', 'gate\n')(installed)
+    upgrade_to(installed, '2', TWO)
+    assert check(installed) == {}
+    edit('etc/hostname', 'other\n')(installed)
+    assert check(installed) == {'etc/hostname': 'has other content'}
+
+
 def test_an_edit_of_a_setting_that_an_upgrade_leaves_alone_stays_one(installed: Context) -> None:
     edit('etc/tool.conf', 'setting = evil\n')(installed)
     upgrade_to(installed, '2', TWO)

@@ -34,8 +34,8 @@ def _keep(ctx: Context, name: str, record: dict[str, Any]) -> None:
 
 
 def begun(ctx: Context) -> bool:
-    """Whether what is the device's own was taken in already."""
-    return (folder(ctx) / 'moved').exists()
+    """Whether what is the device's own was taken in already: only a look keeps `seen`; an upgrade may come before it."""
+    return (folder(ctx) / 'seen').exists()
 
 
 def moved(ctx: Context) -> dict[str, str]:
