@@ -34,7 +34,7 @@ def _keep(ctx: Context, name: str, record: dict[str, Any]) -> None:
 
 
 def begun(ctx: Context) -> bool:
-    """Whether what is the device's own was taken in already: only a look keeps `seen`; an upgrade may come before it."""
+    """Whether what is the device's own was taken in: only a look keeps `seen`, and an upgrade may come before it."""
     return (folder(ctx) / 'seen').exists()
 
 
