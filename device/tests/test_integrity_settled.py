@@ -69,3 +69,10 @@ def test_without_an_end_it_is_an_error(image: Context, monkeypatch: pytest.Monke
 
 def test_what_runit_helper_links_is_generated() -> None:
     assert names.generated('etc/runit/runsvdir/default/ssh')
+
+
+def test_what_the_console_is_set_up_with_is_the_devices_own() -> None:
+    # Raspberry Pi OS writes it again at the first start, and its package when it is installed.
+    for path in ('etc/console-setup/cached_setup_keyboard.sh', 'etc/console-setup/cached_UTF-8_del.kmap.gz'):
+        assert names.own(path) and names.generated(path)
+    assert not names.own('etc/console-setup/remap.inc')

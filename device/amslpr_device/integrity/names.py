@@ -20,15 +20,15 @@ OWN = """
     etc/machine-id etc/hostname etc/hosts etc/localtime etc/timezone etc/passwd* etc/shadow* etc/group* etc/gshadow*
     etc/subuid* etc/subgid* etc/ssh/ssh_host_* etc/ssh/authorized_keys.d/* etc/NetworkManager/system-connections*
     etc/ufw/* etc/apt/apt.conf.d/53amslpr-reboot-minute etc/ld.so.cache etc/udev/hwdb.bin etc/systemd/system/*.wants/*
-    etc/amslpr/* etc/modprobe.d/amslpr-wifi-country.conf
+    etc/amslpr/* etc/modprobe.d/amslpr-wifi-country.conf etc/console-setup/cached_*
 """.split()
 
 # Made of packages by their scripts: may change while dpkg works, and at no other time.
 GENERATED = """
     etc/ld.so.cache etc/ssl/certs/* etc/ca-certificates.conf* etc/alternatives/* etc/pam.d/common-* etc/shells
     etc/passwd* etc/shadow* etc/group* etc/gshadow* etc/subuid* etc/subgid* etc/mailcap etc/udev/hwdb.bin etc/rc?.d/*
-    etc/systemd/system/*.wants/* etc/apparmor.d/cache/* etc/fonts/conf.d/* etc/runit/runsvdir/*
-    usr/lib/udev/hwdb.bin usr/lib/modules/* usr/lib/firmware/* usr/share/mime/*
+    etc/console-setup/cached_* etc/systemd/system/*.wants/* etc/apparmor.d/cache/* etc/fonts/conf.d/*
+    etc/runit/runsvdir/* usr/lib/udev/hwdb.bin usr/lib/modules/* usr/lib/firmware/* usr/share/mime/*
     usr/share/info/dir* usr/share/glib-2.0/schemas/gschemas.compiled usr/lib/*/gio/modules/giomodule.cache
     usr/lib/*/gconv/gconv-modules.cache usr/lib/locale/* boot/initrd.img* boot/vmlinuz* boot/config-* boot/System.map*
     boot/firmware/*
