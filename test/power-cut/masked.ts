@@ -2,8 +2,8 @@ import { copyFile, open } from 'node:fs/promises';
 
 /** Units that no step of the first boot waits for; without them a boot is quicker. */
 export const MASKED: readonly string[] = [
-  // The network, and who may use it: no cut is about them, and nobody logs in.
-  ...['NetworkManager', 'NetworkManager-wait-online', 'NetworkManager-dispatcher', 'wpa_supplicant', 'ssh', 'ufw'],
+  // The network, and who may use it: no cut is about them, and nobody logs in. sshd stays: the last step asks for it.
+  ...['NetworkManager', 'NetworkManager-wait-online', 'NetworkManager-dispatcher', 'wpa_supplicant', 'ufw'],
   ...['fail2ban', 'systemd-timesyncd'],
   // The application, what stands before it, and the screen.
   ...['nginx', 'amslpr', 'amslpr-console', 'amslpr-reboot-minute'],
