@@ -64,7 +64,7 @@ export async function score(image: string, options: ScoreOptions): Promise<Score
     await scene.root(MOUNT);
     const system = (await scene.root('. /etc/os-release; echo "$PRETTY_NAME, Linux $(uname -r)"')).trim();
     const figures: Figure[] = [];
-    for (const measure of wanted) figures.push(...(await timed(log, measure, scene, guest)));
+    for (const measure of wanted) figures.push(...(await timed(measure, scene, guest, options)));
     return { figures, system, machine: guest.machine.name };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -95,7 +95,23 @@ function chosen(only: readonly string[] | undefined): readonly Measure[] {
   return MEASURES.filter(({ name }) => only.includes(name));
 }
 
-async function timed(log: Log, measure: Measure, scene: Scene, guest: Guest): Promise<readonly Figure[]> {
+/** What could not be measured is below its goal, and keeps nothing else from being measured. */
+const notMeasured = (name: string, why: string): Figure => ({
+  id: name,
+  title: `Everything of \`${name}\``,
+  figure: 'not measured',
+  goal: 'measured',
+  met: false,
+  tool: '',
+  below: [why.split('\n')[0] ?? ''],
+});
+
+async function timed(
+  measure: Measure,
+  scene: Scene,
+  guest: Guest,
+  { log, signal }: Pick<ScoreOptions, 'log' | 'signal'>,
+): Promise<readonly Figure[]> {
   const started = Date.now();
   const step = measure.name;
   let ok = false;
@@ -105,8 +121,10 @@ async function timed(log: Log, measure: Measure, scene: Scene, guest: Guest): Pr
     ok = true;
     return figures;
   } catch (error) {
-    log({ kind: 'warning', text: `The console of the guest is in ${guest.console} until it ends.` });
-    throw error;
+    if (signal?.aborted === true) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    log({ kind: 'warning', text: `${step}: ${text}. The console of the guest is in ${guest.console} until it ends.` });
+    return [notMeasured(step, text)];
   } finally {
     log({ kind: 'step-end', step, seconds: (Date.now() - started) / 1000, ok });
   }

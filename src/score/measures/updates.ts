@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findMirrors } from '../../engine/archive.ts';
@@ -46,6 +46,8 @@ export const updates: Measure = {
   async run(scene) {
     const namespace = await openNamespace(await openCache());
     const folder = await mkdtemp(join(tmpdir(), 'amslpr-updates-'));
+    // The namespace's root is another account than ours.
+    await chmod(folder, 0o755);
     try {
       await writeFile(join(folder, 'status'), await scene.root('cat /var/lib/dpkg/status'));
       await writeFile(join(folder, 'debian.sources'), sourcesText(await findMirrors(), '/tmp/keyring.gpg'));

@@ -16,21 +16,21 @@ const met = (figures: readonly { id: string; met?: boolean }[]) =>
   Object.fromEntries(figures.map((one) => [one.id, one.met]));
 
 describe('systemd-analyze', () => {
-  const json = (console: string) =>
-    JSON.stringify([
-      { unit: 'amslpr.service', exposure: '0.2' },
-      { unit: 'nginx.service', exposure: '2.4' },
-      { unit: 'amslpr-console.service', exposure: console },
-      { unit: 'dbus.service', exposure: '9.3' },
-    ]);
+  const said = (console: string) =>
+    Object.entries({ amslpr: '0.2', nginx: '2.4', 'amslpr-console': console, dbus: '9.3' })
+      .map(
+        ([name, exposure]) =>
+          `✗ PrivateNetwork=  Service has access 0.5\n\n→ Overall exposure level for ${name}.service: ${exposure} OK :-)\n`,
+      )
+      .join('\n');
 
   it('is content with units that are locked in', () => {
-    const figures = unitFigures(readExposures(json('5.0')), 'systemd');
+    const figures = unitFigures(readExposures(said('5.0')), 'systemd');
     expect(met(figures)).toEqual({ 'units/application': true, 'units/nginx': true, 'units/others': true });
   });
 
   it('names a unit of ours that is open, and counts a missing one as open', () => {
-    const figures = unitFigures(readExposures(json('7.2')), 'systemd');
+    const figures = unitFigures(readExposures(said('7.2')), 'systemd');
     expect(figures.find(({ id }) => id === 'units/others')).toMatchObject({
       met: false,
       below: ['amslpr-console.service 7.2'],
