@@ -17,9 +17,19 @@ const defused = {
   '/usr/bin/newgrp': plain,
   '/usr/bin/umount': plain,
   '/usr/lib/openssh/ssh-keysign': plain,
-  // Only administrators can change to another account.
+  // Its PAM file lets nobody but root through; nobody else starts it either.
   '/usr/bin/su': { mode: '04750', owner: 'root:amslpr-admins' },
 } as const;
+
+/** Files of packages that have no drop-in folder, or one that scanners do not read, and whose content has to be another. */
+const DIVERSIONS: readonly AbsPath[] = [
+  // Both tell name and version of the system.
+  '/etc/issue',
+  '/etc/issue.net',
+  '/etc/pam.d/su',
+  '/etc/security/faillock.conf',
+  '/etc/security/pwquality.conf',
+];
 
 export const accounts = defineStage({
   name: 'accounts',
@@ -34,7 +44,7 @@ export const accounts = defineStage({
   options: Type.Object(
     {
       minimumLength: Type.Integer({ minimum: 12, maximum: 64, default: 14, description: 'Characters of a password.' }),
-      maxFailures: Type.Integer({ minimum: 3, maximum: 20, default: 5, description: 'Wrong passwords before a lock.' }),
+      maxFailures: Type.Integer({ minimum: 3, maximum: 20, default: 4, description: 'Wrong passwords before a lock.' }),
       lockMinutes: Type.Integer({ minimum: 1, maximum: 1440, default: 15, description: 'How long that lock lasts.' }),
       idleMinutes: Type.Integer({ minimum: 1, maximum: 480, default: 15, description: 'Idle shells end after this.' }),
       sudoMinutes: Type.Integer({ minimum: 0, maximum: 15, default: 5, description: 'How long sudo asks no more.' }),
@@ -43,29 +53,36 @@ export const accounts = defineStage({
   ),
 
   contribute({ minimumLength, maxFailures, lockMinutes, idleMinutes, sudoMinutes }, { overlay, target }) {
-    const faillock = `deny=${maxFailures} unlock_time=${lockMinutes * 60} fail_interval=${lockMinutes * 60}`;
     return {
       packages: ['sudo', 'libpam-pwquality', 'cracklib-runtime'],
-      groups: [{ name: 'amslpr-admins', gid: 960 }],
+      groups: [
+        { name: 'amslpr-admins', gid: 960 },
+        // Stays empty: its members could use su.
+        { name: 'sugroup', gid: 962 },
+      ],
       statOverrides: defused,
-      // Both tell name and version of the system, and neither has a drop-in folder that would take its place.
-      diversions: ['/etc/issue', '/etc/issue.net'],
+      diversions: DIVERSIONS,
       ...(target.base === 'raspios' ? { allowed: { setuid: setuid as AbsPath[] } } : {}),
       files: [
         overlay('/etc/sudoers.d/amslpr', { mode: '0440', data: { sudoMinutes } }),
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),
-        overlay('/etc/security/pwquality.conf.d/50-amslpr.conf', { data: { minimumLength } }),
+        overlay('/etc/security/pwquality.conf', { data: { minimumLength } }),
+        overlay('/etc/security/faillock.conf', { data: { maxFailures, lockSeconds: lockMinutes * 60 } }),
+        overlay('/etc/pam.d/su'),
         overlay('/etc/issue'),
         overlay('/etc/issue.net'),
         // Nobody is on these lists: root needs no permission.
         text('/etc/cron.allow', '', '0640'),
         text('/etc/at.allow', '', '0640'),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
-        overlay('/usr/share/pam-configs/amslpr-faillock', { data: { faillock } }),
-        overlay('/usr/share/pam-configs/amslpr-faillock-notify', { data: { faillock } }),
+        // In the place of Debian's `unix`, which takes an empty password (nullok).
+        overlay('/usr/share/pam-configs/amslpr-unix'),
+        overlay('/usr/share/pam-configs/amslpr-faillock'),
+        overlay('/usr/share/pam-configs/amslpr-faillock-notify'),
+        overlay('/usr/share/pam-configs/amslpr-pwhistory'),
         overlay('/usr/share/pam-configs/amslpr-umask'),
       ],
-      checks: accountsChecks({ minimumLength, idleMinutes }),
+      checks: accountsChecks({ minimumLength, maxFailures, lockMinutes, idleMinutes }),
     };
   },
 });

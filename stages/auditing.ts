@@ -19,9 +19,10 @@ export const auditing = defineStage({
     return {
       packages: ['auditd'],
       diversions: [conf],
+      statOverrides: { '/etc/audit/rules.d/audit.rules': { mode: '0600', owner: 'root:root' } },
       files: [
         overlay(conf, { mode: '0640' }),
-        overlay('/etc/audit/rules.d/zz-amslpr.rules', { mode: '0640' }),
+        overlay('/etc/audit/rules.d/zz-amslpr.rules', { mode: '0600' }),
         overlay('/etc/systemd/system/auditd.service'),
         overlay('/etc/systemd/system/amslpr-data.target.d/50-auditd.conf'),
       ],
@@ -55,7 +56,7 @@ export const auditing = defineStage({
           lacks: /_action = (HALT|halt|SINGLE|single|EXEC|exec)/,
         }),
         rules: file('Rules record changes of accounts and code', '/etc/audit/rules.d/zz-amslpr.rules', {
-          mode: '0640',
+          mode: '0600',
           owner: 'root:root',
           matches: [/^--backlog_wait_time 0$/m, /^-f 1$/m, /^-w \/etc\/shadow -p wa -k identity$/m, /-k code$/m],
           lacks: /^-(f 2|e 2)/m,

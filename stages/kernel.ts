@@ -7,6 +7,7 @@ const blocked = words(`
   cramfs freevxfs hfs hfsplus jffs2 udf firewire-core firewire-ohci atm can dccp rds sctp tipc n-hdlc ax25 netrom x25
   rose af_802154 appletalk ipx bluetooth btusb btbcm hci_uart bnep
   rxrpc llc2 phonet qrtr smc nfc kcm caif-socket l2tp-core l2tp-ip l2tp-ppp n-gsm vivid thunderbolt
+  overlay
 `);
 
 const memory = 'init_on_alloc=1 slab_nomerge page_alloc.shuffle=1 randomize_kstack_offset=1 hardened_usercopy=1';
@@ -37,10 +38,12 @@ export const kernel = defineStage({
   contribute({ usbStorage, panicSeconds }, { overlay }) {
     const modules = [...blocked, ...(usbStorage ? [] : ['usb-storage', 'uas'])].sort();
     return {
+      diversions: ['/etc/security/limits.d/10-coredump-debian.conf'],
       files: [
         overlay('/etc/sysctl.d/60-amslpr.conf', { data: { panicSeconds } }),
         overlay('/etc/modprobe.d/amslpr.conf', { data: { modules }, initramfs: true }),
-        text('/etc/security/limits.d/60-amslpr.conf', '* hard core 0\n* soft core 0\n'),
+        // Debian's file of this name lifts the limit.
+        text('/etc/security/limits.d/10-coredump-debian.conf', '* hard core 0\n* soft core 0\n'),
         text('/etc/systemd/coredump.conf.d/60-amslpr.conf', '[Coredump]\nStorage=none\nProcessSizeMax=0\n'),
         text('/etc/systemd/system.conf.d/60-amslpr.conf', '[Manager]\nDefaultLimitCORE=0\nDumpCore=no\n'),
       ],

@@ -12,9 +12,13 @@ const closed = { mode: '0700', owner: 'root:root' } as const;
 /** What must hold of its files, and of the booted device. */
 export function accountsChecks({
   minimumLength,
+  maxFailures,
+  lockMinutes,
   idleMinutes,
 }: {
   minimumLength: number;
+  maxFailures: number;
+  lockMinutes: number;
   idleMinutes: number;
 }): Readonly<Record<string, Check>> {
   return {
@@ -26,17 +30,30 @@ export function accountsChecks({
       why: 'Commands are logged to the journal, which is encrypted; a log file of sudo would lie on the open root.',
     }),
     'no-nopasswd': file('No rule lets sudo through without a password', '/etc/sudoers.d/*', { lacks: /NOPASSWD/ }),
-    quality: file('Passwords must be strong', '/etc/security/pwquality.conf.d/50-amslpr.conf', {
+    quality: file('Passwords must be strong', '/etc/security/pwquality.conf', {
       guide: [15],
       matches: [new RegExp(`^minlen = ${minimumLength}$`, 'm'), /^enforce_for_root$/m],
     }),
     faillock: file('Wrong passwords lock an account for a while', '/etc/pam.d/common-auth', {
       guide: [15],
-      matches: [
-        /^auth\s+requisite\s+pam_faillock\.so preauth/m,
-        /^auth\s+\[default=die\]\s+pam_faillock\.so authfail/m,
-      ],
+      matches: [/^auth\s+required\s+pam_faillock\.so preauth/m, /^auth\s+\[default=die\]\s+pam_faillock\.so authfail/m],
     }),
+    'faillock-limits': file('After how many wrong ones, and how long', '/etc/security/faillock.conf', {
+      guide: [15],
+      matches: [new RegExp(`^deny = ${maxFailures}$`, 'm'), new RegExp(`^unlock_time = ${lockMinutes * 60}$`, 'm')],
+    }),
+    history: file('The last passwords of an account are refused', '/etc/pam.d/common-password', {
+      guide: [15],
+      matches: /^password\s+requisite\s+pam_pwhistory\.so remember=24 enforce_for_root try_first_pass use_authtok$/m,
+    }),
+    'no-empty': file('No empty password is taken', '/etc/pam.d/common-*', {
+      guide: [15],
+      lacks: /nullok/,
+    }),
+    'su-by-nobody': file('su lets nobody through but root', '/etc/pam.d/su', {
+      matches: /^auth\s+required\s+pam_wheel\.so use_uid group=sugroup$/m,
+    }),
+    'su-group': file('The group that could use su is empty', '/etc/group', { matches: /^sugroup:[^:]*:\d+:$/m }),
     umask: file('New files are not readable by everybody', '/etc/pam.d/common-session', {
       matches: /^session\s+optional\s+pam_umask\.so umask=0027 nousergroups$/m,
     }),

@@ -20,7 +20,7 @@ export function kernelChecks(panicSeconds: number): Readonly<Record<string, Chec
       ],
       why: 'The wildcard has to be set again: systemd ships one with another value, and the last file wins.',
     }),
-    'no-core-limit': file('No account leaves a core dump', '/etc/security/limits.d/60-amslpr.conf', {
+    'no-core-limit': file('No account leaves a core dump', '/etc/security/limits.d/10-coredump-debian.conf', {
       matches: /^\* hard core 0$/m,
     }),
     'no-core-service': file('No service leaves a core dump', '/etc/systemd/system.conf.d/60-amslpr.conf', {

@@ -23,8 +23,12 @@ const PACKAGED: readonly TreeNode[] = [
   ),
   file(
     '/etc/pam.d/common-auth',
-    'auth\trequisite\tpam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\n' +
+    'auth\trequired\tpam_faillock.so preauth\nauth [success=1 default=ignore] pam_unix.so\n' +
       'auth\t[default=die]\tpam_faillock.so authfail\n',
+  ),
+  file(
+    '/etc/pam.d/common-password',
+    'password\trequisite\tpam_pwhistory.so remember=24 enforce_for_root try_first_pass use_authtok\n',
   ),
   file('/etc/pam.d/common-session', 'session optional\t\t\tpam_umask.so umask=0027 nousergroups\n'),
   file('/usr/lib/firmware/dsp.bin', elf(137)),
