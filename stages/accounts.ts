@@ -6,10 +6,15 @@ import { accountsChecks, setuid } from './accounts/checks.ts';
 /** Programs that run as root for whoever starts them, and that nobody here needs to start that way. */
 const plain = { mode: '0755', owner: 'root:root' } as const;
 const closed = { mode: '0700', owner: 'root:root' } as const;
+const homely = { mode: '0640', owner: 'root:root' } as const;
 const defused = {
   // Only root looks at what runs by the clock, should somebody install cron.
   '/etc/cron.d': closed,
   '/etc/cron.daily': closed,
+  // What each home begins with.
+  '/etc/skel/.bash_logout': homely,
+  '/etc/skel/.bashrc': homely,
+  '/etc/skel/.profile': homely,
   '/usr/bin/chfn': plain,
   '/usr/bin/chsh': plain,
   '/usr/bin/gpasswd': plain,
@@ -74,6 +79,8 @@ export const accounts = defineStage({
         // Nobody is on these lists: root needs no permission.
         text('/etc/cron.allow', '', '0640'),
         text('/etc/at.allow', '', '0640'),
+        // Backups that tools for accounts leave: for root alone, who needs no permission.
+        text('/etc/tmpfiles.d/amslpr-accounts.conf', 'z /etc/shadow- 0000 root root\nz /etc/gshadow- 0000 root root\n'),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
         // In the place of Debian's `unix`, which takes an empty password (nullok).
         overlay('/usr/share/pam-configs/amslpr-unix'),

@@ -68,6 +68,7 @@ export function accountsChecks({
     'cron-daily': directory('Only root looks at what runs every day', '/etc/cron.daily', closed),
     su: file('Only administrators can use su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),
     setuid: scan('Only expected programs run as somebody else', 'suid', { with: { allow: setuid } }),
+    backups: run('Only root reads backups of passwords', 'find /etc/shadow- /etc/gshadow- -perm /077', { lacks: /\S/ }),
     'root-locked': run('root cannot log in', 'passwd -S root', { matches: /^root L/ }),
     sudoers: run('The sudo rules are valid', 'visudo -c', { matches: /parsed OK/ }),
   };

@@ -74,6 +74,17 @@ def make(ctx: Context) -> None:
             make_account(ctx, admin['name'])
         if not keys_ok(ctx, admin):
             write(ctx.at(f'{KEYS}/{admin["name"]}'), keys_text(admin))
+    close_backups(ctx)
+
+
+def close_backups(ctx: Context) -> None:
+    """Nobody but root reads what the tools above left as backups of secrets; tmpfiles.d has it so at each start."""
+    for name in ('shadow-', 'gshadow-'):
+        path = ctx.at(f'/etc/{name}')
+        if path.exists():
+            if ctx.real:
+                os.chown(path, 0, 0)
+            path.chmod(0)
 
 
 def make_account(ctx: Context, name: str) -> None:
