@@ -23,7 +23,10 @@ export interface StartOptions {
   /** The image as it is, with no unit masked. */
   readonly whole: boolean;
   readonly cpus: number;
-  /** When the guest's power goes, in seconds from the start; otherwise `settle` seconds after it was ready or failed. */
+  /**
+   * When the guest's power goes, in seconds from the start. Otherwise it goes `settle` seconds after the guest was ready
+   * or failed, and not while it writes: what it says of its state goes onto the boot partition then.
+   */
   readonly cutAfter?: number;
   readonly settle: number;
   /** The longest that it may take. */
@@ -41,6 +44,10 @@ export interface Outcome {
   /** The log of everything that the guest wrote. */
   readonly log: string;
 }
+
+/** Seconds without a write that end it, and how long they are waited for. */
+const QUIET = 2;
+const RESTLESS = 30;
 
 const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
@@ -86,15 +93,21 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   void qemu.ended.then(() => {
     over = true;
   });
+  let size = 0;
+  let written = 0;
   let said: { readonly state: Outcome['state']; readonly seconds: number } | undefined;
   try {
     while (!over && seconds() < (cutAfter ?? patience)) {
       await sleep(200);
       const text = await readFile(serial, 'latin1');
-      watch?.({ console: text, logBytes: (await stat(log)).size, seconds: seconds() });
+      const logBytes = (await stat(log)).size;
+      if (logBytes !== size) [size, written] = [logBytes, seconds()];
+      watch?.({ console: text, logBytes, seconds: seconds() });
       const word = SAID.exec(text)?.[1]?.split(' ')[0];
       if (word !== undefined) said ??= { state: word as Outcome['state'], seconds: seconds() };
-      if (cutAfter === undefined && said !== undefined && seconds() > said.seconds + settle) break;
+      if (cutAfter !== undefined || said === undefined) continue;
+      const spare = seconds() - said.seconds - settle;
+      if (spare > RESTLESS || (spare > 0 && seconds() > written + QUIET)) break;
     }
   } finally {
     // Not gently: QEMU would write back and say good-bye to its disks.
