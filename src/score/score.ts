@@ -5,7 +5,7 @@ import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { openCache } from '../host/cache.ts';
 import { openNamespace } from '../host/namespace.ts';
-import { PATIENCE } from '../qemu/check.ts';
+import { PATIENCE, untilAborted } from '../qemu/check.ts';
 import { type Device, openDevice } from '../qemu/device.ts';
 import { ephemeralSite } from '../qemu/ephemeral-site.ts';
 import { type Guest, startGuest } from '../qemu/guest.ts';
@@ -117,7 +117,7 @@ async function timed(
   let ok = false;
   log({ kind: 'step-start', step });
   try {
-    const figures = await measure.run(scene);
+    const figures = await untilAborted(signal, async () => measure.run(scene));
     ok = true;
     return figures;
   } catch (error) {
