@@ -1,7 +1,7 @@
 import { absent, built, file, folder, run, symlink, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
-const policy = '/etc/ssh/sshd_config.d/00-amslpr.conf';
+const policy = '/etc/ssh/sshd_config';
 const effective = '/usr/sbin/sshd -T -C user=nobody,host=localhost,addr=127.0.0.1';
 
 export const sshd = defineStage({
@@ -11,7 +11,7 @@ export const sshd = defineStage({
     'Keys only, administrators only, modern algorithms with a post-quantum key exchange only. The host key is made on the device: the image has none, and sshd does not start before it and the administrators exist. Change the port with `port`.',
   guide: {
     5: built(
-      'A drop-in that sorts first, since sshd keeps the first value it reads; lines appended as the guide says lose.',
+      'A file in the place of the packaged one, since sshd keeps the first value it reads; lines appended as the guide says lose.',
     ),
   },
   needs: ['accounts'],
@@ -33,6 +33,7 @@ export const sshd = defineStage({
   contribute({ port, maxAuthTries, idleMinutes }, { overlay }) {
     return {
       packages: ['openssh-server'],
+      diversions: [policy],
       files: [
         overlay(policy, { mode: '0600', data: { port, maxAuthTries, seconds: idleMinutes * 60 } }),
         overlay('/etc/systemd/system/ssh.service.d/10-amslpr.conf'),
@@ -48,7 +49,7 @@ export const sshd = defineStage({
       openPorts: [{ port, protocol: 'tcp', action: 'limit', comment: 'SSH' }],
       checks: {
         'no-host-key': absent('No host key is in the image', ['/etc/ssh/ssh_host_*'], { guide: [5] }),
-        'drop-in': file('Only root reads the policy', policy, {
+        policy: file('Only root reads the policy, and additions come last', policy, {
           guide: [5],
           mode: '0600',
           owner: 'root:root',
@@ -58,12 +59,10 @@ export const sshd = defineStage({
             /^X11Forwarding no$/m,
             /^MaxAuthTries [1-4]$/m,
             /^Banner \/etc\/issue\.net$/m,
+            /^Include \/etc\/ssh\/sshd_config\.d\/\*\.conf$/m,
           ],
-          why: 'The same lines at the end of sshd_config have no effect: its first line includes the drop-ins.',
-        }),
-        include: file('The main file reads drop-ins first', '/etc/ssh/sshd_config', {
-          guide: [5],
-          matches: /^(\s*(#.*)?\n)*Include \/etc\/ssh\/sshd_config\.d\/\*\.conf$/m,
+          lacks: /^Include [\s\S]*\n[A-Za-z]/m,
+          why: 'sshd keeps the first value it reads: what is included before the policy would win.',
         }),
         'waits-for-keys': file('sshd waits for the first boot', '/etc/systemd/system/ssh.service.d/10-amslpr.conf', {
           matches: /^ConditionPathExists=\/var\/lib\/amslpr-device\/ssh-ready$/m,

@@ -38,8 +38,8 @@ const cases: readonly Case[] = [
   },
   {
     what: 'an SSH policy that others read',
-    break: (card) => card.root('sif /etc/ssh/sshd_config.d/00-amslpr.conf mode 0100644'),
-    fails: ['sshd/drop-in'],
+    break: (card) => card.root('sif /etc/ssh/sshd_config mode 0100644'),
+    fails: ['sshd/policy'],
   },
   {
     what: 'one more SUID program',

@@ -102,9 +102,9 @@ describe('options that change a file', () => {
     ],
     [accounts, { idleMinutes: 3 }, '/etc/profile.d/amslpr.sh', 'TMOUT=180\n'],
     [accounts, { sudoMinutes: 0 }, '/etc/sudoers.d/amslpr', 'timestamp_timeout=0\n'],
-    [sshd, { port: 2222 }, '/etc/ssh/sshd_config.d/00-amslpr.conf', '\nPort 2222\n'],
-    [sshd, { maxAuthTries: 2 }, '/etc/ssh/sshd_config.d/00-amslpr.conf', '\nMaxAuthTries 2\n'],
-    [sshd, { idleMinutes: 2 }, '/etc/ssh/sshd_config.d/00-amslpr.conf', '\nClientAliveInterval 120\n'],
+    [sshd, { port: 2222 }, '/etc/ssh/sshd_config', '\nPort 2222\n'],
+    [sshd, { maxAuthTries: 2 }, '/etc/ssh/sshd_config', '\nMaxAuthTries 2\n'],
+    [sshd, { idleMinutes: 2 }, '/etc/ssh/sshd_config', '\nClientAliveInterval 120\n'],
     [
       fail2ban,
       { maxRetry: 5, banMinutes: 10 },

@@ -33,7 +33,7 @@ TABLE = 'amslpr_isolate'
 RECORD = 'isolate.json'
 MINUTES = 240
 WEEK = 7 * 24 * 60
-SSHD = '/etc/ssh/sshd_config.d/00-amslpr.conf'
+SSHD = '/etc/ssh/sshd_config'
 
 RULES = """table inet {table}
 delete table inet {table}

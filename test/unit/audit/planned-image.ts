@@ -14,7 +14,6 @@ const PACKAGED: readonly TreeNode[] = [
   folder('/etc/cron.daily'),
   file('/usr/bin/sudo', elf(183), { mode: 0o4755 }),
   file('/usr/bin/su', elf(183), { mode: 0o4755 }),
-  file('/etc/ssh/sshd_config', '# Comment\n\nInclude /etc/ssh/sshd_config.d/*.conf\n'),
   file('/etc/sudoers.d/README', '# packaged\n', { mode: 0o440 }),
   file('/etc/fail2ban/jail.conf', '#\n# WARNING: heavily refactored in 0.9.0 release.\n'),
   file(

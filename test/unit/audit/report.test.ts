@@ -3,11 +3,11 @@ import { auditExitCode, jsonReport, junitReport, makeReport, textReport } from '
 import type { CheckResult } from '../../../src/core/check.ts';
 
 const passed: CheckResult = {
-  id: 'sshd/drop-in',
+  id: 'sshd/policy',
   title: 'Only root reads the policy',
   guide: [5],
   outcome: 'pass',
-  evidence: '/etc/ssh/sshd_config.d/00-amslpr.conf: 0600 root:root, 23 lines',
+  evidence: '/etc/ssh/sshd_config: 0600 root:root, 23 lines',
 };
 const failed: CheckResult = {
   id: 'tls/no-key',

@@ -187,7 +187,7 @@ describe('plan', () => {
     expect((await run(['plan', file, '-o', folder])).stdout).toMatch(/Changes since the last build .*\n {2}none\n$/);
     configuration('name: north\nsshd:\n  port: 2222\n');
     const { stdout } = await run(['plan', file, '-o', folder]);
-    expect(stdout).toContain('~ file /etc/ssh/sshd_config.d/00-amslpr.conf: content');
+    expect(stdout).toContain('~ file /etc/ssh/sshd_config: content');
   });
 
   it('takes a damaged record for none', async () => {
@@ -208,7 +208,7 @@ describe('explain', () => {
   });
 
   it('a check: what is asked, why, the guide, and what to change', async () => {
-    const { stdout } = await run(['explain', 'sshd/drop-in']);
+    const { stdout } = await run(['explain', 'sshd/policy']);
     for (const part of [
       'Only root reads the policy',
       '/^PasswordAuthentication no$/m',
