@@ -46,7 +46,7 @@ export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks
     (point, at, all) => all.findIndex((one) => one.flush === point.flush && one.subset === point.subset) === at,
   );
   const within = ordered.filter(({ flush }) => wanted.steps?.includes(steps[flush] ?? '') ?? true);
-  const some = wanted.sample === undefined ? within : spread(within, wanted.sample);
+  const some = wanted.sample === undefined ? within : sample(within, wanted.sample, steps);
   const whole = spread(
     steps.map((_, flush) => ({ flush })),
     wanted.whole,
@@ -54,9 +54,21 @@ export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks
   return [...some.map((point) => ({ point, whole: false })), ...whole.map((point) => ({ point, whole: true }))];
 }
 
-/** `count` of them: the first of the order, which are spread already, or evenly chosen when they are in time's order. */
-function spread(points: readonly Point[], count: number): Point[] {
-  if (count >= points.length) return [...points];
-  const step = points.length / count;
-  return Array.from({ length: count }, (_, at) => points[Math.floor((at + 0.5) * step)]).flatMap((one) => one ?? []);
+/** `count` of them: as many of each step as of every other, while there are some; of fewer steps when there are more. */
+function sample(points: readonly Point[], count: number, steps: readonly string[]): Point[] {
+  const all = [...new Set(steps)].map((step) => points.filter(({ flush }) => steps[flush] === step));
+  const groups = all.filter(({ length }) => length > 0);
+  if (count < groups.length) {
+    return spread(groups, count).flatMap((group, at) => group[at % group.length] ?? []);
+  }
+  const rounds = Array.from({ length: points.length }, (_, round) => groups.flatMap((group) => group[round] ?? []));
+  return rounds.flat().slice(0, count);
+}
+
+/** `count` of them, evenly chosen. */
+function spread<T>(list: readonly T[], count: number): T[] {
+  if (count >= list.length) return [...list];
+  const step = list.length / count;
+  const chosen = new Set(Array.from({ length: count }, (_, at) => Math.floor((at + 0.5) * step)));
+  return list.filter((_, at) => chosen.has(at));
 }

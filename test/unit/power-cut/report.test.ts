@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Identity } from '../../power-cut/inspect.ts';
 import { fixedAt, repeated } from '../../power-cut/judge.ts';
 import type { Recording } from '../../power-cut/record.ts';
+import { stepAt } from '../../power-cut/record.ts';
 import { report } from '../../power-cut/report.ts';
 import { choose } from '../../power-cut/select.ts';
 import type { Result } from '../../power-cut/try-points.ts';
@@ -44,6 +45,17 @@ test('a full choice has every flush and its subsets once, the first ones from ev
   expect(all.filter(({ whole }) => whole)).toHaveLength(10);
   const first = new Set(all.slice(0, 14).map(({ point }) => Math.min(6, Math.floor(point.flush / 10))));
   expect(first.size).toBe(7);
+});
+
+test('a sample has points of each step, or of as many steps as it has points', () => {
+  const steps = new Set(log.map(({ end }) => stepAt(recording, end)));
+  const of = (count: number) =>
+    choose(log, recording, { sample: count, subsets: 1, whole: 0, seed: '1' }).map(({ point }) => {
+      const flushes = log.filter(({ entry }) => entry.kind === 'flush');
+      return point.flush === 0 ? 'start' : stepAt(recording, flushes[point.flush - 1]?.end ?? 0);
+    });
+  expect(new Set(of(steps.size + 1))).toEqual(steps);
+  expect(new Set(of(3)).size).toBe(3);
 });
 
 test('a sample has as many as were asked for, and a step only its own', () => {
