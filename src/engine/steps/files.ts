@@ -151,8 +151,19 @@ find var/log -type f -delete
 if [ -d usr/lib/amslpr ]; then python3 -I -m compileall -q -p / usr/lib/amslpr; fi
 `;
 
+/**
+ * Moves packaged files aside for good. ucf finds where one went, and then looks for that path in its own records: without
+ * it there, an upgrade would take the file for one that somebody changed, and leave the new one beside it.
+ */
 const diversions = (paths: readonly string[]): string =>
-  paths.map((path) => `dpkg-divert --quiet --root=/tmp/image --local --rename --add ${path}`).join('\n');
+  paths
+    .flatMap((path) => [
+      `dpkg-divert --quiet --root=/tmp/image --local --rename --add ${path}`,
+      `for records in /tmp/image/var/lib/ucf/hashfile /tmp/image/var/lib/ucf/registry; do`,
+      `  if [ -f $records ]; then sed -i 's#\\([[:space:]]\\)${path.replaceAll('.', '\\.')}$#\\1${path}.distrib#' $records; fi`,
+      'done',
+    ])
+    .join('\n');
 
 /** The layers' trees, the upper ones first. */
 const rootsOf = (layers: readonly Layer[]): string[] => layers.map(({ fs }) => fs).reverse();
