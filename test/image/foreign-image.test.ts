@@ -20,7 +20,7 @@ const checks: readonly PlannedCheck[] = [
   },
   {
     kind: 'file',
-    path: '/etc/ssh/sshd_config',
+    path: '/etc/ssh/sshd_config.d/00-amslpr.conf',
     id: 'sshd/policy',
     stage: 'sshd',
     title: 'Our policy',
@@ -68,7 +68,7 @@ describe('an image that is not ours', () => {
     );
     expect(outcomes).toMatchObject({
       'firewall/installed': 'fail: not among the 1 installed packages',
-      'sshd/policy': 'fail: /etc/ssh/sshd_config is not there',
+      'sshd/policy': 'fail: /etc/ssh/sshd_config.d/00-amslpr.conf is not there',
       'firewall/starts': 'fail: missing: there is no unit file of that name',
       'boot-files/cmdline': expect.stringMatching(/^fail: .*has resize/),
       'base-system/leftovers': expect.stringMatching(/^fail: .*machine-id holds nothing/),
