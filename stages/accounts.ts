@@ -22,7 +22,7 @@ const defused = {
   '/usr/bin/newgrp': plain,
   '/usr/bin/umount': plain,
   '/usr/lib/openssh/ssh-keysign': plain,
-  // Its PAM file lets nobody but root through; nobody else starts it either.
+  // Administrators may start it; its PAM file lets nobody but root through.
   '/usr/bin/su': { mode: '04750', owner: 'root:amslpr-admins' },
 } as const;
 
@@ -85,6 +85,7 @@ export const accounts = defineStage({
         // In the place of Debian's `unix`, which takes an empty password (nullok).
         overlay('/usr/share/pam-configs/amslpr-unix'),
         overlay('/usr/share/pam-configs/amslpr-faillock'),
+        // A success jumps over its last line, and the account part forgets failures; scanners look for the line.
         overlay('/usr/share/pam-configs/amslpr-faillock-notify'),
         overlay('/usr/share/pam-configs/amslpr-pwhistory'),
         overlay('/usr/share/pam-configs/amslpr-umask'),

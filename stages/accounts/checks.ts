@@ -66,7 +66,7 @@ export function accountsChecks({
     'at-allow': file('Only root may use at', '/etc/at.allow', { mode: '0640', owner: 'root:root' }),
     'cron-folders': directory('Only root looks at what runs by the clock', '/etc/cron.d', closed),
     'cron-daily': directory('Only root looks at what runs every day', '/etc/cron.daily', closed),
-    su: file('Only administrators can use su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),
+    su: file('Nobody but administrators starts su', '/usr/bin/su', { mode: '04750', owner: 'root:amslpr-admins' }),
     setuid: scan('Only expected programs run as somebody else', 'suid', { with: { allow: setuid } }),
     backups: run('Only root reads backups of passwords', 'find /etc/shadow- /etc/gshadow- -perm /077', { lacks: /\S/ }),
     'root-locked': run('root cannot log in', 'passwd -S root', { matches: /^root L/ }),

@@ -76,7 +76,7 @@ const CONTENT = '/run/score/usr/share/xml/scap/ssg/content/ssg-debian13-ds.xml';
 
 export const openscap: Measure = {
   name: 'openscap',
-  // Half an hour for each profile under emulation: it asks the service manager about every unit, again and again.
+  // A quarter of an hour for each profile of CIS under emulation: it asks the service manager about every unit, again and again.
   slow: true,
   async run(scene) {
     const figures: Figure[] = [];

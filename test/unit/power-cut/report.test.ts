@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Identity } from '../../power-cut/inspect.ts';
 import { fixedAt, repeated } from '../../power-cut/judge.ts';
-import type { Recording } from '../../power-cut/record.ts';
-import { stepAt } from '../../power-cut/record.ts';
+import { type Recording, stepAt } from '../../power-cut/record.ts';
 import { report } from '../../power-cut/report.ts';
 import { choose } from '../../power-cut/select.ts';
 import type { Result } from '../../power-cut/try-points.ts';
