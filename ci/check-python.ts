@@ -17,7 +17,7 @@ const tests = process.argv.includes('--all') ? [] : ['-m', 'not slow'];
 
 const listed = await execa({
   cwd: root,
-})`git ls-files --cached --others --exclude-standard -- device/*.py overlays/*.py standin/*.py test/*.py`;
+})`git ls-files --cached --others --exclude-standard -- device/*.py overlays/*.py src/*.py standin/*.py test/*.py`;
 const ruff = new Workspace(parse(readFileSync(join(root, 'ruff.toml'), 'utf8')), PositionEncoding.Utf16);
 
 /** The text with ruff's fixes. Overlapping ones wait for the next turn; a file that never settles is left as it is. */

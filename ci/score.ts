@@ -7,6 +7,7 @@ import { openCache } from '../src/host/cache.ts';
 import { openNamespace } from '../src/host/namespace.ts';
 import { readExceptions, tailoringFile } from '../src/score/exceptions.ts';
 import { PROFILES } from '../src/score/measures/openscap.ts';
+import { mergeReports, type StoredReport } from '../src/score/merge.ts';
 import { MEASURES, score } from '../src/score/score.ts';
 import { scorePage } from '../src/score/table.ts';
 import { lockScanTools } from '../src/score/tools.ts';
@@ -31,13 +32,16 @@ async function main(): Promise<number> {
       page: { type: 'string' },
       json: { type: 'string' },
       tailoring: { type: 'string' },
+      plain: { type: 'string' },
+      title: { type: 'string' },
+      merge: { type: 'string' },
     },
   });
   const { signal } = interrupt;
   if (values.lock === true) {
     const cache = await openCache();
     const place = { cache, namespace: await openNamespace(cache), log, signal };
-    await lockScanTools(place, join(project, 'config', 'score.lock'));
+    await lockScanTools(place, join(project, 'config', 'score.lock.yaml'));
     return EXIT.ok;
   }
   const exceptions = await readExceptions(join(project, 'config', 'score.yaml'));
@@ -47,21 +51,38 @@ async function main(): Promise<number> {
     await writeFile(values.tailoring, tailoringFile(exceptions['openscap'] ?? [], names, `${day}T00:00:00`));
     return EXIT.ok;
   }
+  if (values.merge !== undefined) {
+    const merged = mergeReports(await Promise.all(values.merge.split(',').map(readReport)));
+    await put(scorePage({ ...merged, title: values.title ?? 'Scores', exceptions }), values.page);
+    return EXIT.ok;
+  }
   const image = positionals[0];
   if (image === undefined || positionals.length > 1 || !existsSync(image)) {
     throw new UserError({ message: 'One image is needed', hint: 'ci/score out/amslpr.img --page docs/scores.md' });
   }
   const only = values.all === true ? MEASURES.map(({ name }) => name) : values.only?.split(',');
-  const report = await score(resolve(image), { project, log, signal, ...(only ? { only } : {}) });
+  const report = await score(resolve(image), {
+    ...{ project, log, signal },
+    ...(only ? { only } : {}),
+    ...(values.plain === undefined ? {} : { plain: resolve(values.plain) }),
+  });
   const subject = await described(image);
-  const page = scorePage({ ...report, subject, day, exceptions });
-  process.stdout.write(page);
-  if (values.page !== undefined) await writeFile(values.page, page);
+  const title = values.title ?? 'Scores';
+  const page = scorePage({ ...report, title, subject, day, exceptions });
+  await put(page, values.page);
   if (values.json !== undefined) {
     await writeFile(values.json, `${JSON.stringify({ subject, day, ...report, exceptions }, undefined, 2)}\n`);
   }
   return report.figures.some(({ met }) => met === false) ? EXIT.audit : EXIT.ok;
 }
+
+async function put(page: string, file: string | undefined): Promise<void> {
+  process.stdout.write(page);
+  if (file !== undefined) await writeFile(file, page);
+}
+
+const readReport = async (file: string): Promise<StoredReport> =>
+  JSON.parse(await readFile(file, 'utf8')) as StoredReport;
 
 /** The image's name and the digest of the plan beside it, when that is there. */
 async function described(image: string): Promise<string> {

@@ -7,15 +7,15 @@ export const apparmor = defineStage({
   name: 'apparmor',
   title: 'Confine nginx and the application (AppArmor)',
   about:
-    'Profiles that say which files nginx and the application may read and write, kept by the kernel beside the sandbox that systemd makes. Both are in complain mode: what they do not list is reported and allowed. `mode: enforce` refuses it. On a kernel without AppArmor both run without.',
+    'Profiles that say which files nginx and the application may read and write, kept by the kernel beside the sandbox that systemd makes. What they do not list is refused. `mode: complain` only reports it, to try a new version of the application with. On a kernel without AppArmor both run without.',
   guide: {},
   needs: ['kernel', 'nginx', 'application'],
 
   options: Type.Object(
     {
       mode: Type.Union([Type.Literal('complain'), Type.Literal('enforce')], {
-        default: 'complain',
-        description: 'Report what a profile does not list, or refuse it. Try `enforce` with your application first.',
+        default: 'enforce',
+        description: 'Refuse what a profile does not list, or report it and let it pass.',
       }),
     },
     { additionalProperties: false },

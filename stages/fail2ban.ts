@@ -1,12 +1,15 @@
-import { built, file, installed, run, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, symlink, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
+
+/** The longest ban of a site's own management networks: an administrator waits as long as a coffee takes. */
+const MANAGEMENT_MINUTES = 10;
 
 export const fail2ban = defineStage({
   name: 'fail2ban',
   title: 'Ban addresses that guess passwords (fail2ban)',
   about:
-    'Two jails read the journal: sshd, and the web log-in, whose attempts nginx reports with the real address. A banned address is refused by nftables before ufw sees it, for IPv4 and IPv6. Change `maxRetry` and `banMinutes`, and name your own networks in `ignore`.',
+    'Two jails read the journal: sshd, and the web log-in, whose attempts nginx reports with the real address. A banned address is refused by nftables before ufw sees it, for IPv4 and IPv6. Networks that the site file names under `network.management` are banned for ten minutes at most, and a power cycle ends every ban. Change `maxRetry` and `banMinutes`, and name networks that are never banned in `ignore`.',
   guide: {
     6: built(
       'A jail.d drop-in reads the journal; there is no auth.log on Debian 13, and a copied jail.conf freezes all defaults.',
@@ -30,10 +33,14 @@ export const fail2ban = defineStage({
 
   contribute({ maxRetry, findMinutes, banMinutes, ignore }, { overlay }) {
     const local = '/etc/fail2ban/jail.d/amslpr.local';
+    const managementMinutes = Math.min(banMinutes, MANAGEMENT_MINUTES);
     return {
       packages: ['fail2ban', 'nftables', 'python3-systemd'],
       files: [
-        overlay(local, { data: { maxRetry, findMinutes, banMinutes, ignore: ignore.join(' ') } }),
+        overlay(local, { data: { maxRetry, findMinutes, banMinutes, managementMinutes, ignore: ignore.join(' ') } }),
+        overlay('/usr/lib/amslpr/outside-networks', { mode: '0755' }),
+        overlay('/etc/tmpfiles.d/amslpr-fail2ban.conf'),
+        symlink('/etc/fail2ban/jail.d/boot.local', '/run/amslpr-fail2ban.local'),
         overlay('/etc/fail2ban/filter.d/amslpr-login.conf'),
         overlay('/etc/fail2ban/fail2ban.d/amslpr.local'),
         overlay('/etc/systemd/system/fail2ban.service.d/10-amslpr.conf'),
@@ -74,6 +81,10 @@ export const fail2ban = defineStage({
         retries: run('sshd bans after few failures', 'fail2ban-client get sshd maxretry', {
           guide: [6],
           matches: new RegExp(`^${maxRetry}$`, 'm'),
+        }),
+        boot: run('A power cycle ends every ban', 'fail2ban-client get sshd journalmatch', {
+          matches: /_BOOT_ID=[0-9a-f]{32}/,
+          why: 'fail2ban reads the journal of the last minutes when it starts: failures of an earlier start would ban again.',
         }),
         ban: run('A ban lasts as long as it should', 'fail2ban-client get sshd bantime', {
           guide: [6],

@@ -1,4 +1,4 @@
-import { built, file, installed, run, runBook, text, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, text, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { rulesFile } from '../src/core/ufw.ts';
 
@@ -11,7 +11,9 @@ export const firewall = defineStage({
     3: built(
       'ufw with the rules of the guide; SSH is limited to six connections in thirty seconds. `ufw enable` cannot run in a build, so its files are written.',
     ),
-    36: runBook('cameras', 'The rules that keep cameras to themselves; forwarding is off already.'),
+    36: built(
+      'The site file’s `network.cameras`: cameras reach nothing on the device, and the device asks them for pictures alone. Nothing is forwarded.',
+    ),
   },
 
   options: Type.Object(
@@ -84,8 +86,9 @@ export const firewall = defineStage({
           guide: [3],
           mode: '0640',
           owner: 'root:root',
+          // The site's rules for the cameras' interface; the first of them is seen by `cameras`.
           lacks: new RegExp(
-            `^### tuple ### (?!${ports.map((p) => `${p.action} ${p.protocol} ${p.port} `).join('|')})`,
+            `^### tuple ### (?!.* (in|out)_cameras )(?!${ports.map((p) => `${p.action} ${p.protocol} ${p.port} `).join('|')})`,
             'm',
           ),
         }),

@@ -16,6 +16,7 @@ import { incident } from './incident.ts';
 import { integrity } from './integrity.ts';
 import { journal } from './journal.ts';
 import { kernel } from './kernel.ts';
+import { mdns } from './mdns.ts';
 import { monitoring } from './monitoring.ts';
 import { mounts } from './mounts.ts';
 import { network } from './network.ts';
@@ -42,6 +43,7 @@ export const stages: readonly AnyStage[] = [
   mounts,
   journal,
   network,
+  mdns,
 
   // Files, application, web
   data,

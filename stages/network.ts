@@ -1,4 +1,4 @@
-import { file, run, runBook, unit } from '../src/core/shorthand.ts';
+import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
@@ -12,8 +12,10 @@ export const network = defineStage({
     31: runBook('cameras', 'How to make one for each camera, and where to keep it.'),
     32: runBook('cameras', 'Which services a camera needs for AMSLPR; the others are switched off.'),
     33: runBook('cameras', 'Twice a year, and when the maker announces a fault.'),
-    34: runBook('cameras', 'A network of its own for the cameras, and how to check it.'),
-    35: runBook('cameras', 'A VLAN for the cameras: the switch does it, the device can be a member.'),
+    34: built(
+      'The site file’s `network.cameras` makes the device a member of the cameras’ network, with no route from there to anywhere; see the run-book for the switch.',
+    ),
+    35: built('The same: a tagged VLAN on the wired port, by its number.'),
     38: runBook('network', 'A network of its own for the device: what switch and router must do.'),
     39: runBook('network', 'Which connections the device needs, for the rules between networks.'),
     47: runBook('scans', 'How to scan the device from another machine, and what must be seen.'),
@@ -60,6 +62,11 @@ export const network = defineStage({
           {
             lacks: /\S/,
           },
+        ),
+        cameras: run(
+          'Cameras that have a network of their own reach nothing on the device',
+          'test -e /sys/class/net/cameras && iptables -S ufw-user-input || echo no cameras',
+          { guide: [34, 35, 36], matches: /^(no cameras|-A ufw-user-input -i cameras -j DROP)$/m },
         ),
         effective: run('NetworkManager uses our settings', 'NetworkManager --print-config', {
           matches: [/^auth-polkit=root-only$/m, /^plugins=keyfile$/m],

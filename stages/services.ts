@@ -4,14 +4,14 @@ import { textOf } from '../src/core/values.ts';
 
 /** What Raspberry Pi OS Lite starts and a site without a desk, a modem or a cloud account has no use for. */
 const unwanted = words(`
-  avahi-daemon bluez bluez-firmware pi-bluetooth cups-daemon modemmanager rpcbind nfs-common rpi-connect-lite
+  bluez bluez-firmware pi-bluetooth cups-daemon modemmanager rpcbind nfs-common rpi-connect-lite
   rpi-usb-gadget triggerhappy udisks2 ssh-import-id cloud-init rpi-cloud-init-mods userconf-pi redis-server
   rsyslog exim4-base cron dhcpcd dphys-swapfile rpi-swap wireless-tools isc-dhcp-client apt-listchanges
 `);
 
 /** Masked, not only disabled: a disabled unit can still be started by D-Bus, by a socket or by an upgrade. */
 const masked = words(`
-  avahi-daemon.service avahi-daemon.socket bluetooth.service hciuart.service ModemManager.service rpcbind.socket
+  bluetooth.service hciuart.service ModemManager.service rpcbind.socket
   systemd-networkd.service systemd-networkd.socket systemd-networkd-wait-online.service systemd-resolved.service
   systemd-homed.service systemd-userdbd.socket systemd-mountfsd.socket systemd-nsresourced.socket debug-shell.service
   ctrl-alt-del.target proc-sys-fs-binfmt_misc.automount systemd-pcrextend.socket systemd-creds.socket
@@ -24,7 +24,7 @@ const allowed = words(`
   e2scrub_all.timer unattended-upgrades.service amslpr.service amslpr-* ssh.service sshd.service sshd-keygen.service ufw.service
   fail2ban.service NetworkManager.service NetworkManager-dispatcher.service wpa_supplicant.service systemd-timesyncd.service systemd-pstore.service
   remote-fs.target remote-cryptsetup.target getty@tty1.service man-db.timer tmp.mount
-  console-setup.service keyboard-setup.service
+  console-setup.service keyboard-setup.service avahi-daemon.service avahi-daemon.socket
 `);
 
 export const services = defineStage({
@@ -73,12 +73,11 @@ export const services = defineStage({
           ? {}
           : { 'no-serial-login': unit('Nobody logs in at the serial port', 'serial-getty@.service', 'masked') }),
         bluetooth: unit('Bluetooth is off', 'bluetooth.service', 'masked', { guide: [4] }),
-        mdns: unit('The device does not announce itself', 'avahi-daemon.service', 'masked', { guide: [4] }),
         'ctrl-alt-del': unit('Ctrl-Alt-Del reboots nothing', 'ctrl-alt-del.target', 'masked'),
         'no-debug-shell': link('No debug shell', '/etc/systemd/system-generators/systemd-debug-generator', '/dev/null'),
         sockets: run('Nothing listens but our services', 'ss -Hltunp', {
           guide: [4],
-          lacks: /^(?!.*users:\(\("(sshd|nginx|NetworkManager|systemd-timesyn)").+$/m,
+          lacks: /^(?!.*users:\(\("(sshd|nginx|NetworkManager|systemd-timesyn|avahi-daemon)").+$/m,
           why: 'UDP sockets of DHCP and time are clients; ufw refuses what nobody asked for.',
         }),
         running: run(
@@ -86,7 +85,7 @@ export const services = defineStage({
           'systemctl list-units --type=service --state=running --plain --no-legend',
           {
             guide: [4],
-            lacks: /^(avahi|bluetooth|cups|ModemManager|rpcbind|udisks2|systemd-resolved|systemd-networkd)/m,
+            lacks: /^(bluetooth|cups|ModemManager|rpcbind|udisks2|systemd-resolved|systemd-networkd)/m,
           },
         ),
       },

@@ -19,7 +19,8 @@ from amslpr_device.files import sync_folder, write_record
 from amslpr_device.site_file import recipients
 from amslpr_device.steps.admins import KEYS, entries, remove_account
 from amslpr_device.steps.clean_site_file import SECRET, blank
-from amslpr_device.steps.network import CONNECTIONS, COUNTRY, RULES
+from amslpr_device.steps.firewall import JAILS, RULES
+from amslpr_device.steps.network import CONNECTIONS, COUNTRY
 
 OFFERED = 'site-offered.json'
 DATA = 'data.json'
@@ -73,13 +74,22 @@ def take_back(ctx: Context, old: dict[str, Any], new: dict[str, Any]) -> None:
     if 'wifi' not in new.get('network', {}):
         for path in (f'{CONNECTIONS}/amslpr-wifi.nmconnection', COUNTRY):
             ctx.at(path).unlink(missing_ok=True)
+    if 'cameras' not in new.get('network', {}):
+        ctx.at(f'{CONNECTIONS}/amslpr-cameras.nmconnection').unlink(missing_ok=True)
+    ctx.at(JAILS).unlink(missing_ok=True)
     for name, path in RULES.items():
         if (ctx.state / name).exists():
             shutil.copy(ctx.state / name, ctx.at(path))
     found = ctx.remember(DATA)
     if found and of_the_data(old) != of_the_data(new):
         forget_data(ctx, found, names & entries(ctx, '/etc/shadow').keys())
-    for folder in ('/var/lib/amslpr-device', '/etc/ssh/authorized_keys.d', CONNECTIONS, '/etc/ufw'):
+    for folder in (
+        '/var/lib/amslpr-device',
+        '/etc/ssh/authorized_keys.d',
+        CONNECTIONS,
+        '/etc/ufw',
+        '/etc/fail2ban/jail.d',
+    ):
         if ctx.at(folder).is_dir():
             sync_folder(ctx.at(folder))
 

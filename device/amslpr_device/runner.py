@@ -29,6 +29,7 @@ FIRST_BOOT = (
     'admins',
     'host-key',
     'network',
+    'firewall',
     'ssh-ready',
 )
 PROVISION = (

@@ -104,6 +104,14 @@ SITE = Fields(
                     }
                 ),
                 'management': Items(Value(values.network), least=1),
+                'ssh-link-local': Value(values.truth),
+                'cameras': Fields(
+                    {
+                        'vlan': Value(values.vlan, required=True),
+                        'address': Value(values.interface, required=True),
+                        'ports': Items(Value(values.port), least=1, most=16),
+                    }
+                ),
             }
         ),
         'tls': Fields(
@@ -278,6 +286,8 @@ class _Judge:
         network = document.items.get('network')
         if isinstance(network, Mapping) and 'wired' in network.items:
             self.wired(site['network']['wired'], network.items['wired'])
+        if isinstance(network, Mapping):
+            self.closed_networks(site['network'], network)
 
     def unlock(self, unlock: dict[str, Any], node: Node) -> None:
         """What a method needs is there, and nothing of another one."""
@@ -307,6 +317,28 @@ class _Judge:
             if gateway.version != own.version or gateway == own.ip or not reached:
                 hint = f"give an address in {own.network} that is not the device's own"
                 self.say(node, f'`network.wired.gateway`: {gateway} cannot be reached from {own}', hint)
+
+    def closed_networks(self, network: dict[str, Any], node: Mapping) -> None:
+        """SSH has networks that it is closed to, and cameras have one that nobody else has."""
+        if 'ssh-link-local' in network and 'management' not in network:
+            hint = 'remove it, or name the networks of the administrators in `network.management`'
+            self.say(
+                node.items['ssh-link-local'],
+                '`network.ssh-link-local` says nothing while SSH is open to every network',
+                hint,
+            )
+        if 'cameras' not in network:
+            return
+        cameras = ipaddress.ip_interface(network['cameras']['address']).network
+        others = {'management': network.get('management', [])}
+        if 'address' in network.get('wired', {}):
+            others['wired'] = [str(ipaddress.ip_interface(network['wired']['address']).network)]
+        for name, listed in others.items():
+            for other in map(ipaddress.ip_network, listed):
+                if other.version == cameras.version and other.overlaps(cameras):
+                    hint = 'give the cameras a network of their own: 192.168.20.1/24'
+                    message = f'`network.cameras`: {cameras} has addresses of `network.{name}`, {other}'
+                    self.say(node.items['cameras'], message, hint)
 
     def recovery(self, site: dict[str, Any], document: Mapping) -> None:
         """Somebody must be able to open the recovery bundle: two keys, or one that a person answers for."""

@@ -135,6 +135,13 @@ def port(text: str) -> str:
     raise Wrong(f'`{text[:40]}` is no port', '1 to 65535')
 
 
+def vlan(text: str) -> str:
+    """The number of a VLAN."""
+    if re.fullmatch(r'[1-9][0-9]{0,3}', text) and int(text) <= 4094:
+        return text
+    raise Wrong(f'`{text[:40]}` is no number of a VLAN', '1 to 4094')
+
+
 def mail_address(text: str) -> str:
     """An address of the plain form NAME@DOMAIN."""
     name, at, place = text.rpartition('@')

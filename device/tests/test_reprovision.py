@@ -13,7 +13,7 @@ from conftest import TOKEN, decrypt, site_text, tree
 from amslpr_device import luks, reprovision, runner, service, status
 from amslpr_device.context import Context
 from amslpr_device.files import write
-from amslpr_device.steps import admins, network, site
+from amslpr_device.steps import admins, firewall, network, site
 
 # Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
 pytestmark = pytest.mark.slow
@@ -200,11 +200,11 @@ def test_a_cut_while_the_old_site_is_taken_back_starts_again(
 def test_rules_of_former_management_networks_are_gone(ctx: Context, admin_key: Path) -> None:
     rules = (Path(__file__).parents[2] / 'test/fixtures/ufw/low.user.rules').read_text()
     ctx.at('/etc/ufw').mkdir(parents=True)
-    for path in network.RULES.values():
+    for path in firewall.RULES.values():
         ctx.at(path).write_text(rules)
     old = {**ctx.site, 'network': {'management': ['192.0.2.0/24']}}
     ctx.site = old
-    network.make(ctx)
-    assert '192.0.2.0/24' in ctx.at(network.RULES['user.rules']).read_text()
+    firewall.make(ctx)
+    assert '192.0.2.0/24' in ctx.at(firewall.RULES['user.rules']).read_text()
     reprovision.take_back(ctx, old, {**ctx.site, 'network': {}})
-    assert all(ctx.at(path).read_text() == rules for path in network.RULES.values())
+    assert all(ctx.at(path).read_text() == rules for path in firewall.RULES.values())

@@ -19,6 +19,7 @@ from amslpr_device.steps import (
     admins,
     backup_recipients,
     clean_site_file,
+    firewall,
     host_key,
     hostname,
     identity,
@@ -211,14 +212,75 @@ def test_network_texts_cannot_break_out(ctx: Context) -> None:
 
 def test_management_networks_limit_ssh_alone(ctx: Context) -> None:
     rules = (Path(__file__).parents[2] / 'test/fixtures/ufw/low.user.rules').read_text()
-    made = network.only_from(rules, 4, ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32'])
-    assert network.only_from(made, 4, ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32']) == made
+    site = {'management': ['10.0.0.0/8', '192.0.2.0/24', '2001:db8::/32']}
+    made = firewall.fitted(rules, 4, site)
+    assert firewall.fitted(made, 4, site) == made
     ssh = [line for line in made.splitlines() if line.startswith('-A') and '--dport 22 ' in line]
     assert len(ssh) == 6
     assert all(' -s 10.0.0.0/8 ' in line or ' -s 192.0.2.0/24 ' in line for line in ssh)
     assert [line for line in made.splitlines() if '443' in line] == [
         line for line in rules.splitlines() if '443' in line
     ]
+
+
+@pytest.mark.parametrize('asked', [True, False])
+def test_neighbours_reach_ssh_unless_it_is_turned_off(asked: bool) -> None:
+    rules = (Path(__file__).parents[2] / 'test/fixtures/ufw/low.user6.rules').read_text()
+    site = {'management': ['192.0.2.0/24', '2001:db8::/32'], **({} if asked else {'ssh-link-local': False})}
+    made = firewall.fitted(rules, 6, site)
+    assert firewall.fitted(made, 6, site) == made
+    ssh = [line for line in made.splitlines() if line.startswith('-A') and '--dport 22 ' in line]
+    near = [line for line in ssh if ' -i e+ ' in line and ' -s fe80::/10 ' in line]
+    assert len(near) == (3 if asked else 0)
+    assert all(' -s 2001:db8::/32 ' in line for line in ssh if line not in near)
+    assert len(ssh) == len(near) + 3
+    assert ('in_e+ comment=' in made) == asked
+
+
+def test_cameras_reach_nothing_and_are_asked_for_pictures_alone() -> None:
+    folder = Path(__file__).parents[2] / 'test/fixtures/ufw'
+    site = {'cameras': {'vlan': '20', 'address': '192.168.20.1/24', 'ports': ['554']}}
+    for version, name in ((4, 'low.user.rules'), (6, 'low.user6.rules')):
+        rules = (folder / name).read_text()
+        made = firewall.fitted(rules, version, site)
+        assert firewall.fitted(made, version, site) == made
+        assert firewall.fitted(made, version, {}) == rules
+        chain = 'ufw' if version == 4 else 'ufw6'
+        inwards = [line for line in made.splitlines() if line.startswith(f'-A {chain}-user-input')]
+        dropped = inwards.index(f'-A {chain}-user-input -i cameras -j DROP')
+        # Before it stands only what cameras answer; behind it what everybody else reaches.
+        assert all('--sport 3702' in line for line in inwards[:dropped])
+        assert any('--dport 443' in line for line in inwards[dropped:])
+        outwards = [line for line in made.splitlines() if ' -o cameras' in line]
+        assert outwards[-1] == f'-A {chain}-user-output -o cameras -j DROP'
+        allowed = [line for line in outwards if line.endswith('ACCEPT')]
+        assert len(allowed) == (2 if version == 4 else 0)
+    assert '-d 192.168.20.0/24 --dport 554' in firewall.fitted((folder / 'low.user.rules').read_text(), 4, site)
+
+
+def test_management_networks_have_jails_of_their_own(ctx: Context) -> None:
+    ctx.at(firewall.JAILS).parent.mkdir(parents=True)
+    ctx.site['network'] = {'management': ['192.0.2.0/24']}
+    firewall.make(ctx)
+    assert firewall.product_ok(ctx)
+    text = ctx.at(firewall.JAILS).read_text()
+    assert 'amslpr_management = 192.0.2.0/24 fe80::/10\n' in text
+    assert '[sshd-management]\nenabled = true\n' in text
+    ctx.site['network'] = {}
+    assert firewall.wanted(ctx) == {}
+
+
+def test_cameras_are_a_vlan_of_the_wired_port_with_no_way_out(ctx: Context) -> None:
+    ctx.site['network']['cameras'] = {'vlan': '20', 'address': '192.168.20.1/24'}
+    files = network.wanted(ctx)
+    text = files[f'{network.CONNECTIONS}/amslpr-cameras.nmconnection'][0]
+    wired = files[f'{network.CONNECTIONS}/amslpr-wired.nmconnection'][0]
+    parent = next(line for line in text.splitlines() if line.startswith('parent=')).removeprefix('parent=')
+    assert f'uuid={parent}\n' in wired
+    assert 'interface-name=cameras\n' in text
+    assert 'id=20\n' in text
+    assert '[ipv4]\nmethod=manual\naddress1=192.168.20.1/24\nnever-default=true\n' in text
+    assert '[ipv6]\nmethod=disabled\n' in text
 
 
 def test_administrators_are_made_and_mended(accounts: Context) -> None:

@@ -166,16 +166,25 @@ export async function readRecord(folder: string): Promise<EntryRecord | undefine
 /** Which inputs differ from those of the entry of that kind, and of that image if there is one, that was used last. */
 async function missReason(place: LayerPlace, spec: LayerSpec): Promise<string> {
   const { name, inputs, parent = place.cache.layers, label } = spec;
-  const found: { readonly time: number; readonly record: EntryRecord }[] = [];
+  const found: { readonly time: number; readonly folder: string }[] = [];
   for (const entry of await readdir(parent)) {
     if (entry.slice(0, -33) !== name || isUnfinished(entry)) continue;
-    const record = await readRecord(join(parent, entry));
-    if (record !== undefined) found.push({ time: (await stat(join(parent, entry, 'inputs.json'))).mtimeMs, record });
+    const folder = join(parent, entry);
+    const { mtimeMs: time } = await stat(join(folder, 'inputs.json')).catch(() => ({ mtimeMs: 0 }));
+    found.push({ time, folder });
   }
   found.sort((a, b) => b.time - a.time);
-  const latest = found.find(({ record }) => record.image === place.image) ?? found[0];
+  // A record may list thousands of files: no more of them are read than it takes.
+  let latest: EntryRecord | undefined;
+  for (const { folder } of found) {
+    const record = await readRecord(folder);
+    if (record !== undefined) latest ??= record;
+    if (record?.image !== place.image) continue;
+    latest = record;
+    break;
+  }
   if (latest === undefined) return 'since there is none yet';
-  const changes = inputChanges(latest.record.inputs, inputs, label);
+  const changes = inputChanges(latest.inputs, inputs, label);
   return changes.length === 0 ? 'since it was removed' : `since these changed: ${changes.join('; ')}`;
 }
 

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StepError } from '../core/errors.ts';
 import { startBackground } from '../host/background.ts';
+import { hostRunner } from '../host/runner.ts';
 
 /** What is on the board beside the card, under `virt`. Looked at each time QEMU starts: callers may change it between. */
 export interface Board {
@@ -13,6 +14,18 @@ export interface Board {
   tpm?: string;
   /** The board has USB ports, with this raw file as a stick in one of them, or none. */
   usb?: { stick?: string };
+  /** The serial number that the device tree tells; none without it, as QEMU's own boards. */
+  serial?: string;
+  /** A second network card with a cable to another guest. */
+  cable?: Cable;
+}
+
+/** One end of a cable between two guests: the one that listens is started first. */
+export interface Cable {
+  /** Path of a Unix socket. */
+  readonly socket: string;
+  readonly end: 'listen' | 'connect';
+  readonly mac: string;
 }
 
 /** What QEMU is told of a board. */
@@ -20,6 +33,7 @@ export interface BoardSockets {
   /** The socket of a running swtpm. */
   readonly tpm?: string;
   readonly usb?: { readonly stick?: string };
+  readonly cable?: Cable;
 }
 
 /** QEMU's names for the stick and the controller that it is plugged into. */
@@ -27,7 +41,7 @@ export const STICK = 'stick';
 const BUS = 'usb.0';
 
 /** Arguments for `virt`. */
-export function boardArguments({ tpm, usb }: BoardSockets): string[] {
+export function boardArguments({ tpm, usb, cable }: BoardSockets): string[] {
   const chip = ['-chardev', `socket,id=tpm,path=${tpm}`, '-device', 'virtio-serial-pci'];
   const stick = usb?.stick;
   return [
@@ -35,7 +49,23 @@ export function boardArguments({ tpm, usb }: BoardSockets): string[] {
     ...(usb === undefined ? [] : ['-device', 'qemu-xhci,id=usb']),
     ...(stick === undefined ? [] : ['-blockdev', JSON.stringify(stickBlock(stick))]),
     ...(stick === undefined ? [] : ['-device', JSON.stringify(stickDevice)]),
+    ...(cable === undefined ? [] : cableArguments(cable)),
   ];
+}
+
+const cableArguments = ({ socket, end, mac }: Cable): string[] => [
+  ...['-netdev', `stream,id=cable,server=${end === 'listen' ? 'on' : 'off'},addr.type=unix,addr.path=${socket}`],
+  ...['-device', `virtio-net-pci,netdev=cable,mac=${mac},romfile=`],
+];
+
+/**
+ * The device tree of the machine that `argv` starts, with a serial number as a Raspberry Pi's firmware puts it there;
+ * gives the arguments that use it. @throws StepError without fdtput
+ */
+export async function treeWithSerial(argv: readonly string[], serial: string, file: string): Promise<string[]> {
+  await hostRunner.run([...argv, '-machine', `dumpdtb=${file}`]);
+  await hostRunner.run(['fdtput', '-t', 's', file, '/', 'serial-number', serial]);
+  return ['-dtb', file];
 }
 
 /** A stick's file, for -blockdev and blockdev-add. */

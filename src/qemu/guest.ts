@@ -9,7 +9,7 @@ import { type Background, startBackground } from '../host/background.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
-import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm } from './board.ts';
+import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm, treeWithSerial } from './board.ts';
 import { extractBootFiles } from './boot-files.ts';
 import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
 import { lastWords, sshAnnouncements } from './console.ts';
@@ -24,6 +24,8 @@ export interface GuestOptions {
   readonly machine?: MachineName;
   /** Stamped onto the view before the first start. */
   readonly site?: ValidSite;
+  /** Key that signs it. */
+  readonly sign?: string;
   readonly interactive?: boolean;
   readonly log?: Log;
   readonly signal?: AbortSignal;
@@ -75,7 +77,7 @@ export async function startGuest(image: string, options: GuestOptions = {}): Pro
     const overlay = await makeOverlay(tools, raw, join(folder, 'card.qcow2'), options.cardSize);
     const { site } = options;
     if (site === undefined) return await run({ image, tools, folder, overlay, options, log });
-    const stamp = (view: string) => personalizeInPlace(view, site, image);
+    const stamp = (view: string) => personalizeInPlace(view, site, image, options.sign);
     const { token } = await withBootPartition(tools, overlay, folder, stamp, true);
     return { ...(await run({ image, tools, folder, overlay, options, log })), token };
   } catch (error) {
@@ -113,16 +115,20 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     await tpm?.stop();
     tpm = board.tpm === undefined ? undefined : await startTpm(board.tpm, join(folder, `tpm-${starts}`));
     const usb = board.usb === undefined ? {} : { usb: { ...board.usb } };
+    const cable = board.cable === undefined ? {} : { cable: board.cable };
     const argv = [
       ...tools.qemu,
       ...qemuArguments({
         ...input,
         interactive: options.interactive === true,
         kvm: hostHasKvm(),
-        board: { ...usb, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
+        board: { ...usb, ...cable, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
         ...(options.disk === undefined ? {} : { disk: options.disk }),
       }),
     ];
+    if (board.serial !== undefined) {
+      argv.push(...(await treeWithSerial(argv, board.serial, join(folder, `tree-${starts}.dtb`))));
+    }
     log({ kind: 'command', argv });
     const qemu = startBackground(argv, { interactive: options.interactive === true });
     let gone = false;

@@ -1,6 +1,7 @@
 import type { Device } from '../qemu/device.ts';
 import type { Guest } from '../qemu/guest.ts';
 import type { Exceptions } from './exceptions.ts';
+import type { Neighbour } from './neighbour.ts';
 import type { ScanTools } from './tools.ts';
 
 /** One line of the table. */
@@ -27,7 +28,11 @@ export interface Scene {
   readonly tools: ScanTools;
   readonly exceptions: Exceptions;
   /** Output of a shell script that root runs in the guest. `tool PROGRAM …` starts one of the scanners' disk. */
-  root(script: string, seconds?: number): Promise<string>;
+  root(script: string, seconds?: number, input?: string): Promise<string>;
+  /** An image of the same base without our stages, to compare the cost with. */
+  readonly plain?: string;
+  /** The second guest, started when it is first asked for. */
+  neighbour(): Promise<Neighbour>;
 }
 
 /** One scanner; ids of its figures start with its name. */

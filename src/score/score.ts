@@ -11,8 +11,10 @@ import { ephemeralSite } from '../qemu/ephemeral-site.ts';
 import { type Guest, startGuest } from '../qemu/guest.ts';
 import { readExceptions } from './exceptions.ts';
 import type { Figure, Measure, Scene } from './figure.ts';
+import { bans } from './measures/bans.ts';
 import { cost } from './measures/cost.ts';
 import { files } from './measures/files.ts';
+import { headers } from './measures/headers.ts';
 import { lynis } from './measures/lynis.ts';
 import { openscap } from './measures/openscap.ts';
 import { ports } from './measures/ports.ts';
@@ -20,16 +22,31 @@ import { ssh } from './measures/ssh.ts';
 import { tls } from './measures/tls.ts';
 import { units } from './measures/units.ts';
 import { updates } from './measures/updates.ts';
+import { CABLE, connectDevice, type Neighbour, startNeighbour } from './neighbour.ts';
 import { openScanTools } from './tools.ts';
 
 /** In their order: what disturbs others comes last. */
-export const MEASURES: readonly Measure[] = [cost, units, files, ssh, tls, updates, openscap, lynis, ports];
+export const MEASURES: readonly Measure[] = [
+  cost,
+  units,
+  files,
+  ssh,
+  tls,
+  updates,
+  openscap,
+  lynis,
+  ports,
+  headers,
+  bans,
+];
 
 export interface ScoreOptions {
   /** Folder of the project. */
   readonly project: string;
   /** Names of measures. Default: those that are not slow. */
   readonly only?: readonly string[];
+  /** As in Scene. */
+  readonly plain?: string;
   readonly log: Log;
   readonly signal?: AbortSignal;
 }
@@ -47,21 +64,30 @@ export interface ScoreReport {
  */
 export async function score(image: string, options: ScoreOptions): Promise<ScoreReport> {
   const { project, log, signal } = options;
+  const plain = options.plain === undefined ? {} : { plain: options.plain };
   const wanted = chosen(options.only);
   const exceptions = await readExceptions(join(project, 'config', 'score.yaml'));
   const cache = await openCache();
   const place = { cache, namespace: await openNamespace(cache), log, ...(signal ? { signal } : {}) };
-  const tools = await openScanTools(place, join(project, 'config', 'score.lock'));
+  const tools = await openScanTools(place, join(project, 'config', 'score.lock.yaml'));
   const folder = await mkdtemp(join(tmpdir(), 'amslpr-score-'));
   try {
     const site = await ephemeralSite(folder);
     const more = { machine: 'virt' as const, disk: tools.disk, log, ...(signal ? { signal } : {}) };
-    await using guest = await startGuest(image, { site: site.site, ...more });
+    const socket = join(folder, 'cable');
+    const board = { cable: { socket, end: 'listen', mac: CABLE.device } as const };
+    await using guest = await startGuest(image, { site: site.site, board, ...more });
     await guest.waitForSsh(PATIENCE.virt.ssh);
     await using device = await openDevice(guest, site);
     await device.waitFor('ready', PATIENCE.virt.ready);
-    const scene: Scene = { guest, device, tools, exceptions, root: asRoot(device) };
-    await scene.root(MOUNT);
+    const root = asRoot(device);
+    await root(MOUNT);
+    const start = async (): Promise<Neighbour> => {
+      await root(connectDevice);
+      return startNeighbour(image, folder, socket, more, asRoot, MOUNT);
+    };
+    await using second = onceStarted(start);
+    const scene: Scene = { guest, device, tools, exceptions, root, neighbour: second.get, ...plain };
     const system = (await scene.root('. /etc/os-release; echo "$PRETTY_NAME, Linux $(uname -r)"')).trim();
     const figures: Figure[] = [];
     for (const measure of wanted) figures.push(...(await timed(measure, scene, guest, options)));
@@ -69,6 +95,21 @@ export async function score(image: string, options: ScoreOptions): Promise<Score
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Starts it when it is first asked for, and ends it when it was. */
+function onceStarted<T extends AsyncDisposable>(start: () => Promise<T>): AsyncDisposable & { get: () => Promise<T> } {
+  let started: Promise<T> | undefined;
+  return {
+    get: () => {
+      started ??= start();
+      return started;
+    },
+    [Symbol.asyncDispose]: async () => {
+      const one = await started?.catch(() => undefined);
+      await one?.[Symbol.asyncDispose]();
+    },
+  };
 }
 
 const MOUNT = 'mkdir -p /run/score; mountpoint -q /run/score || mount -o ro,nodev,nosuid /dev/vdb /run/score';
@@ -80,8 +121,8 @@ tool() { program=$1; shift; "$LOADER" --library-path "$LIBRARIES" "/run/score/us
 
 export const asRoot =
   (device: Pick<Device, 'sudo'>) =>
-  (script: string, seconds = 120): Promise<string> =>
-    device.sudo(['sh', '-c', `${PRELUDE}${script}`], { timeout: seconds });
+  (script: string, seconds = 120, input = ''): Promise<string> =>
+    device.sudo(['sh', '-c', `${PRELUDE}${script}`], { timeout: seconds, input });
 
 function chosen(only: readonly string[] | undefined): readonly Measure[] {
   if (only === undefined) return MEASURES.filter(({ slow }) => slow !== true);

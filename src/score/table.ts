@@ -2,6 +2,8 @@ import type { Exceptions } from './exceptions.ts';
 import type { Figure } from './figure.ts';
 
 export interface TableInput {
+  /** Heading of the page. */
+  readonly title: string;
   /** What was measured: name of the image, digest of its plan. */
   readonly subject: string;
   readonly system: string;
@@ -27,7 +29,7 @@ export function scorePage(input: TableInput): string {
     list.map(({ rule, profiles, reason }) => `| ${scanner} | \`${rule}\` | ${profiles.join(', ')} | ${cell(reason)} |`),
   );
   return [
-    '# Scores',
+    `# ${input.title}`,
     '',
     '<!-- Written by `ci/score IMAGE --page docs/scores.md`. Do not edit. -->',
     '',

@@ -1,17 +1,20 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { findMirrors } from '../engine/archive.ts';
 import { download, packageFile } from '../engine/download.ts';
-import { fromLine, type LockedPackage, packageInputs, toLine } from '../engine/lock.ts';
+import { formatLock, type LockedPackage, packageInputs, parseLock } from '../engine/lock.ts';
 import { makeLock } from '../engine/resolve.ts';
 import type { Cache } from '../host/cache.ts';
 import { openLayer } from '../host/layer.ts';
 import type { Namespace } from '../host/namespace.ts';
+import { openToolbox, type Toolbox } from '../toolbox/toolbox.ts';
 
 /** Scanners, as the guest's CPU runs them. They lie on a disk of their own and are never installed in a guest. */
 const REQUESTED = ['lynis', 'nmap', 'openscap-scanner', 'ssh-audit', 'sslscan'];
+
+/** What judges from outside, on the host's CPU: emulated, testssl.sh would take hours. */
+const OUTSIDE = ['bind9-dnsutils', 'bsdextrautils', 'openssl', 'procps', 'testssl.sh'];
 
 /**
  * The rules of CIS and ANSSI for Debian 13: data only. Trixie's own package stops at Debian 12, so it is the one of
@@ -30,6 +33,8 @@ export const CONTENT: LockedPackage = {
 export interface ScanTools {
   /** A raw ext4 disk with the scanners' files at their places. */
   readonly disk: string;
+  /** The scanners that judge from outside. */
+  readonly outside: Toolbox;
   readonly versions: ReadonlyMap<string, string>;
   /** When the package list was made, ISO 8601. */
   readonly made: string;
@@ -45,22 +50,18 @@ interface Place {
 /** Asks the archives which packages the scanners are today, and writes that into `file`. */
 export async function lockScanTools(place: Place, file: string): Promise<void> {
   const { namespace, log, signal } = place;
-  const toolboxes = { build: ['tar'], boot: ['tar'] };
+  const toolboxes = { build: ['tar'], boot: OUTSIDE };
   const lock = await makeLock(namespace, { packages: REQUESTED, toolboxes, ...(signal ? { signal } : {}) }, log);
-  const head = [`# Scanners of ci/score; made by \`ci/score --lock\``, `made ${lock.made}`];
   const partial = `${file}.${process.pid}.partial`;
-  await writeFile(partial, `${[...head, ...lock.image.packages.map(toLine)].join('\n')}\n`);
+  await writeFile(partial, `# Scanners of ci/score; made by \`ci/score --lock\`\n${formatLock(lock)}`);
   await rename(partial, file);
 }
 
 /** @throws UserError when `file` is missing or none of ours */
 export async function openScanTools(place: Place, file: string): Promise<ScanTools> {
   const { cache, log, signal } = place;
-  const text = await readFile(file, 'utf8').catch(() => '');
-  const [, made] = /^made (\S+)$/m.exec(text) ?? [];
-  if (made === undefined) throw new UserError({ message: `${file} is no list of scanners`, hint: 'ci/score --lock' });
-  const lines = text.split('\n').filter((line) => line !== '' && !/^(#|made )/.test(line));
-  const packages = [...lines.map((line) => fromLine(line, file)), CONTENT];
+  const lock = parseLock(await readFile(file, 'utf8').catch(() => ''), file);
+  const packages = [...lock.image.packages, CONTENT];
   const { fs } = await openLayer(place, {
     name: 'score',
     inputs: { packages: packageInputs(packages), script: SCRIPT },
@@ -70,8 +71,9 @@ export async function openScanTools(place: Place, file: string): Promise<ScanToo
       await makeDisk(place, packages, join(aside, 'fs'));
     },
   });
-  const disk = join(fs, 'tools.img');
-  return { disk, made, versions: new Map(packages.map(({ name, version }) => [name, version])) };
+  const outside = await openToolbox('boot', { ...place, lock, mirrors: findMirrors });
+  const versions = new Map([...outside.versions, ...packages.map((one) => [one.name, one.version] as const)]);
+  return { disk: join(fs, 'tools.img'), outside, made: lock.made, versions };
 }
 
 const SCRIPT = `set -eu

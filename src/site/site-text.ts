@@ -122,8 +122,12 @@ function network({ wifi }: SiteAnswers): string[] {
     '#     gateway: 192.0.2.1',
     '#     dns:',
     '#       - 192.0.2.1',
-    '#   management:  # SSH only from these networks',
+    '#   management:  # SSH only from these networks, and from neighbours on the same cable by link-local addresses',
     '#     - 192.0.2.0/24',
+    '#   ssh-link-local: true  # false: not from neighbours either',
+    '#   cameras:  # a VLAN of their own on the wired port; they reach nothing on the device',
+    '#     vlan: 20',
+    '#     address: 192.168.20.1/24',
   ];
   if (wifi === undefined) return ['# network:', ...example];
   return [

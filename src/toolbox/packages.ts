@@ -21,6 +21,7 @@ export const TOOLBOX_PACKAGES: Readonly<Record<ToolboxName, readonly string[]>> 
     'mmdebstrap',
     'mount',
     'mtools',
+    'musl-tools',
     'openssl',
     'python3',
     'qemu-user',

@@ -11,6 +11,7 @@ import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { type Canary, collectCanaries, found } from './canaries.ts';
 import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
+import { reachedHardware } from './hardware.ts';
 import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
 // The default image under QEMU's virt machine. Each guest takes minutes to start, so that one serves many tests, in
@@ -27,6 +28,16 @@ async function misplaced(card: string, open: readonly Canary[], closed: readonly
     closed: (await found(card, closed)).filter(([, slots]) => slots.length > 0),
   };
 }
+
+/** QEMU's own network is the administrators'; the cameras' has nobody in it. */
+const NETWORK = `network:
+  management:
+    - 10.0.2.0/24
+  cameras:
+    vlan: 20
+    address: 192.168.20.1/24
+`;
+const withNetwork = (text: string): string => text.replace(/^\.\.\.$/m, `${NETWORK}...`);
 
 /** What is broken in the running guest, and the checks that must say so. Mended by the restart that follows. */
 const breakages = [
@@ -151,6 +162,11 @@ describe('the default image with the method card', () => {
     expect(await look()).not.toContain('differ from the image');
   });
 
+  it('gives the application no camera, no GPIO pin and no serial port', async () => {
+    const refused = expect.stringMatching(/^refused: /);
+    expect(await reachedHardware(device)).toEqual({ camera: refused, gpio: refused, serial: refused });
+  });
+
   it('tells of a unit that failed, without sudo and without a relay', async () => {
     await device.sudo([
       'systemd-run',
@@ -226,7 +242,7 @@ describe('the default image with the method card', () => {
       // One guest at a time: two cores carry no two.
       await device.ssh.close();
       await card.stop();
-      other = await drive(image, 'passphrase', 'south');
+      other = await drive(image, { unlock: 'passphrase', edit: withNetwork }, 'south');
       second = await other.login();
     });
 
@@ -245,6 +261,20 @@ describe('the default image with the method card', () => {
       await second.ssh.run(['amslpr-device', 'set-passphrase'], { input: `${passphrase}\n${passphrase}\n` });
       await second.waitFor('ready', PATIENCE.ready);
       expect(failures(await second.audit())).toEqual([]);
+    });
+
+    it('lets the management networks and neighbours reach SSH, and cameras nothing', async () => {
+      const status = await second.sudo(['ufw', 'status', 'verbose']);
+      expect(status).toMatch(/^22\/tcp +LIMIT IN +10\.0\.2\.0\/24/m);
+      expect(status).toMatch(/^22\/tcp on e\+ +LIMIT IN +fe80::\/10/m);
+      expect(status).not.toMatch(/^22\/tcp( \(v6\))? +LIMIT IN +Anywhere/m);
+      expect(status).toMatch(/^Anywhere on cameras +DENY IN +Anywhere/m);
+      const link = await second.sudo(['ip', '-json', '-details', 'address', 'show', 'cameras']);
+      expect(link).toMatch(/"info_kind":"vlan".*"id":20\b/);
+      expect(link).toMatch(/"local":"192\.168\.20\.1"/);
+      expect(await second.sudo(['ip', 'route', 'show', 'default', 'dev', 'cameras'])).toBe('');
+      expect(await second.sudo(['fail2ban-client', 'status'])).toMatch(/amslpr-login-management.*sshd-management/);
+      expect(await second.sudo(['fail2ban-client', 'get', 'sshd-management', 'bantime'])).toBe('600\n');
     });
 
     it('shares nothing with the first but what comes from the image', async () => {

@@ -9,7 +9,6 @@ import { makePlan } from '../../src/plan/plan.ts';
 import { stages } from '../../stages/index.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const out = join(project, 'work', 'test-image');
 
 export interface BuiltImage {
   readonly image: string;
@@ -24,12 +23,13 @@ let once: Promise<BuiltImage> | undefined;
  * made of.
  */
 export function builtImage(): Promise<BuiltImage> {
-  once ??= make();
+  once ??= builtVariant(join(project, 'config', 'amslpr.yaml'), 'test-image');
   return once;
 }
 
-async function make(): Promise<BuiltImage> {
-  const config = join(project, 'config', 'amslpr.yaml');
+/** The image of another configuration with the default one's packages, in a folder of its own below work/. */
+export async function builtVariant(config: string, folder: string): Promise<BuiltImage> {
+  const out = join(project, 'work', folder);
   const plan = makePlan(loadConfig(config, stages), stages, project);
   const image = join(out, `${plan.name}.img`);
   await build(plan, { out, lockFile: join(project, 'config', 'amslpr.lock.yaml'), project }, print);

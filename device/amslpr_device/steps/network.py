@@ -1,4 +1,4 @@
-"""Makes the connections of NetworkManager (0600), the Wi-Fi country, and who may reach SSH, from the site.
+"""Makes the connections of NetworkManager (0600) and the Wi-Fi country from the site.
 
 Checked by comparing whole files. A cut leaves old or new files, whole. Texts of a person are written in spellings that
 cannot end a line or a key: the Wi-Fi name as bytes, the passphrase with its escapes.
@@ -7,9 +7,7 @@ cannot end a line or a key: the Wi-Fi name as bytes, the passphrase with its esc
 from __future__ import annotations
 
 import ipaddress
-import re
 import uuid
-from itertools import takewhile
 from typing import Any
 
 from amslpr_device.context import Context
@@ -17,8 +15,8 @@ from amslpr_device.files import holds, make_folder, write
 
 CONNECTIONS = '/etc/NetworkManager/system-connections'
 COUNTRY = '/etc/modprobe.d/amslpr-wifi-country.conf'
-# The image's rules, kept before the site changes them: name of the copy in `state`, and place.
-RULES = {'user.rules': '/etc/ufw/user.rules', 'user6.rules': '/etc/ufw/user6.rules'}
+# The name of the interface on the cameras' VLAN, for the firewall's rules.
+CAMERAS = 'cameras'
 SPACE = uuid.UUID('6f1bde0e-50c5-4a5c-9d0d-0b1f2b3a9a10')
 
 
@@ -27,10 +25,20 @@ def section(name: str, pairs: dict[str, str]) -> str:
     return '\n'.join([f'[{name}]', *(f'{key}={value}' for key, value in pairs.items()), '', ''])
 
 
-def connection(name: str, kind: str, priority: int) -> str:
+def connection(name: str, kind: str, priority: int, interface: str = '') -> str:
     """What every connection starts with; its id is the same on each run."""
     pairs = {'id': name, 'uuid': str(uuid.uuid5(SPACE, name)), 'type': kind, 'autoconnect-priority': str(priority)}
+    if interface:
+        pairs['interface-name'] = interface
     return section('connection', pairs)
+
+
+def camera_addresses(address: str) -> str:
+    """The device's own address among the cameras, and no way from there to anywhere."""
+    own = ipaddress.ip_interface(address)
+    found = {version: {'method': 'disabled'} for version in (4, 6)}
+    found[own.version] = {'method': 'manual', 'address1': str(own), 'never-default': 'true'}
+    return section('ipv4', found[4]) + section('ipv6', found[6])
 
 
 def addresses(wired: dict[str, Any]) -> str:
@@ -76,45 +84,16 @@ def wanted(ctx: Context) -> dict[str, tuple[str, int]]:
         )
         country = f'options cfg80211 ieee80211_regdom={wifi["country"]}\n'
         files[COUNTRY] = (country, 0o644)
-    if 'management' in network:
-        for version, path in ((4, RULES['user.rules']), (6, RULES['user6.rules'])):
-            rules = ctx.at(path)
-            if rules.is_file():
-                files[path] = (only_from(rules.read_text(), version, network['management']), 0o640)
+    cameras = network.get('cameras')
+    if cameras:
+        parent = uuid.uuid5(SPACE, 'amslpr-wired')
+        files[f'{CONNECTIONS}/amslpr-cameras.nmconnection'] = (
+            connection('amslpr-cameras', 'vlan', 0, CAMERAS)
+            + section('vlan', {'flags': '1', 'id': cameras['vlan'], 'parent': str(parent)})
+            + camera_addresses(cameras['address']),
+            0o600,
+        )
     return files
-
-
-def only_from(rules: str, version: int, networks: list[str]) -> str:
-    """ufw's rules, with the one for SSH replaced by one for each management network of this IP version.
-
-    The rule is found by its comment `SSH` (ufw keeps comments in hex); rules of networks that were put there before
-    are replaced too, so that the text for a site is always the same.
-    """
-    kept: list[str] = []
-    template: list[str] = []
-    place = 0
-    lines = iter(rules.splitlines())
-    for line in lines:
-        if not is_ssh(line):
-            kept.append(line)
-            continue
-        block = [line, *takewhile(lambda one: one != '', lines)]
-        if not template:
-            template, place = block, len(kept)
-    if not template:
-        return rules
-    new: list[str] = []
-    for network in networks:
-        if ipaddress.ip_network(network).version == version:
-            new.append(re.sub(r'^(### tuple ###(?: \S+){5}) \S+', rf'\1 {network}', template[0]))
-            new += [re.sub(r'(--dport \S+)( -s \S+)?', rf'\1 -s {network}', line) for line in template[1:]]
-            new.append('')
-    return '\n'.join([*kept[:place], *new, *kept[place:], ''])
-
-
-def is_ssh(line: str) -> bool:
-    """Whether a line starts the rule for SSH."""
-    return line.startswith('### tuple ###') and line.endswith(f'comment={b"SSH".hex()}')
 
 
 def product_ok(ctx: Context) -> bool:
@@ -126,9 +105,6 @@ def make(ctx: Context) -> None:
     """Writes them; the services that read them, ufw too, start after this program."""
     make_folder(ctx.at(CONNECTIONS), 0o700)
     make_folder(ctx.at('/etc/modprobe.d'))
-    for name, path in RULES.items():
-        if ctx.at(path).is_file() and not (ctx.state / name).exists():
-            write(ctx.state / name, ctx.at(path).read_bytes(), 0o600)
     for path, (text, mode) in wanted(ctx).items():
         write(ctx.at(path), text, mode)
     if ctx.real and 'wifi' in ctx.site.get('network', {}):

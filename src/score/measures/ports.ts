@@ -1,4 +1,5 @@
-import { type Figure, type Measure, named } from '../figure.ts';
+import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
+import { address, DEVICE, type Version } from '../neighbour.ts';
 
 /** Open ports in nmap's greppable output: "22/tcp". `open|filtered` is no answer and so not open. */
 export const openPorts = (text: string): string[] =>
@@ -8,24 +9,14 @@ export const openPorts = (text: string): string[] =>
 
 const WANTED = ['22/tcp', '80/tcp', '443/tcp'];
 
-/** A neighbour on the same network: a network namespace of the guest, at the other end of a cable of its own. */
-const NEIGHBOUR = `set -e
-ip netns add neighbour
-trap 'ip netns delete neighbour; ip link delete cable 2>/dev/null || true' EXIT
-ip link add cable type veth peer name cable1
-ip link set cable1 netns neighbour
-ip address add 10.213.0.1/24 dev cable; ip -6 address add fd13::1/64 dev cable nodad; ip link set cable up
-ip -n neighbour address add 10.213.0.2/24 dev cable1; ip -n neighbour -6 address add fd13::2/64 dev cable1 nodad
-ip -n neighbour link set cable1 up; ip -n neighbour link set lo up
-sleep 3
-scan() { ip netns exec neighbour "$LOADER" --library-path "$LIBRARIES" /run/score/usr/bin/nmap --datadir /run/score/usr/share/nmap -n -Pn -oG - "$@"; }
-`;
-
 /** UDP ports of services that devices often have; the others are as closed by the same rule. */
 const UDP =
   '53,67,69,111,123,137,161,427,500,514,520,546,631,1194,1701,1812,1900,3478,3702,4500,5004,5060,5353,5355,5683,51820';
 
-function figure(version: 4 | 6, tcp: readonly string[], udp: readonly string[], tool: string): Figure {
+const SCAN =
+  'scan() { "$LOADER" --library-path "$LIBRARIES" /run/score/usr/bin/nmap --datadir /run/score/usr/share/nmap -n -Pn -oG - "$@"; }\n';
+
+export function portsFigure(version: Version, tcp: readonly string[], udp: readonly string[], tool: string): Figure {
   const open = [...tcp, ...udp];
   const below = [
     ...open.filter((port) => !WANTED.includes(port)).map((port) => `${port} is open`),
@@ -33,7 +24,7 @@ function figure(version: 4 | 6, tcp: readonly string[], udp: readonly string[], 
   ];
   return {
     id: `ports/ipv${version}`,
-    title: `Ports that a neighbour finds open over IPv${version}`,
+    title: `Ports that a second guest finds open over IPv${version}`,
     figure: open.join(', ') || 'none',
     goal: WANTED.join(', '),
     met: below.length === 0,
@@ -42,18 +33,37 @@ function figure(version: 4 | 6, tcp: readonly string[], udp: readonly string[], 
   };
 }
 
+/** What may listen for others. UDP: an answer of the DHCP server comes to NetworkManager's port, of one address. */
+const LISTEN =
+  /^(tcp (0\.0\.0\.0|\[::\]):(22|80|443)|udp (\d+\.\d+\.\d+\.\d+)(%\S+)?:68|udp \[fe80:[^\]]*\](%\S+)?:546)$/;
+
+/** Sockets of `ss -Hlntu` that listen beyond the loopback interface and are on no list, as `PROTOCOL ADDRESS:PORT`. */
+export const unexpectedSockets = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => line.trim().split(/\s+/))
+    .map(([protocol, , , , local]) => `${protocol} ${local}`)
+    .filter((socket) => !/^\w+ (127\.|\[::1\]|\[::ffff:127\.)/.test(socket) && !LISTEN.test(socket));
+
 export const ports: Measure = {
   name: 'ports',
-  async run(scene) {
-    const figures: Figure[] = [];
+  async run(scene: Scene) {
+    const sockets = await scene.root('ss -Hlntu');
+    const listening: Figure = {
+      id: 'ports/listening',
+      title: 'Sockets that listen for others and are on no list',
+      ...nothingOf(sockets.trim() === '' ? ['ss found no socket'] : unexpectedSockets(sockets)),
+      tool: 'ss',
+    };
+    const figures: Figure[] = [listening];
+    const neighbour = await scene.neighbour();
     for (const version of [4, 6] as const) {
-      const [option, address] = version === 4 ? ['', '10.213.0.1'] : ['-6', 'fd13::1'];
-      const tcp = await scene.root(
-        `${NEIGHBOUR} scan ${option} -sS -p- --min-rate 2000 --max-retries 2 ${address}`,
-        1800,
-      );
-      const udp = await scene.root(`${NEIGHBOUR} scan ${option} -sU -p ${UDP} --max-retries 2 ${address}`, 900);
-      figures.push(figure(version, openPorts(tcp), openPorts(udp), named(scene, 'nmap')));
+      const option = version === 4 ? '' : '-6';
+      const target = address(version, DEVICE);
+      const tcp = await neighbour.root(`${SCAN}scan ${option} -sS -p- --min-rate 2000 --max-retries 2 ${target}`, 1800);
+      const udp = await neighbour.root(`${SCAN}scan ${option} -sU -p ${UDP} --max-retries 2 ${target}`, 900);
+      figures.push(portsFigure(version, openPorts(tcp), openPorts(udp), named(scene, 'nmap')));
     }
     return figures;
   },

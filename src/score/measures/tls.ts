@@ -1,4 +1,6 @@
-import { type Figure, type Measure, named } from '../figure.ts';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
 
 const PROTOCOLS = ['TLSv1.2', 'TLSv1.3'];
 
@@ -25,6 +27,74 @@ export function tlsFindings(xml: string): string[] {
     ...tags('compression').flatMap((one) => (one.get('supported') === '1' ? ['compression is on'] : [])),
     ...tags('heartbleed').flatMap((one) => (one.get('vulnerable') === '1' ? [`Heartbleed`] : [])),
   ];
+}
+
+interface Finding {
+  readonly id: string;
+  readonly severity: string;
+  readonly finding: string;
+}
+
+/** Severities of testssl.sh that count against the device. WARN: a test that could not be done. */
+const BAD = new Set(['WARN', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL', 'FATAL']);
+
+/** The device makes its certificate itself: there is nobody who could withdraw it, and so no address to ask. */
+const REVOCATION = /^cert_(revocation|ocspURL|crlDistributionPoints)\b/;
+
+/** The grade of testssl.sh, and what it found at LOW or worse. `json`: its flat report. */
+export function testsslFigures(json: string, tool: string): Figure[] {
+  const found = JSON.parse(json) as Finding[];
+  const grade = found.find(({ id }) => id === 'overall_grade')?.finding ?? 'none';
+  const bad = found.filter(({ id, severity }) => BAD.has(severity) && !REVOCATION.test(id) && id !== 'overall_grade');
+  const why = found.filter(({ id }) => id.startsWith('grade_cap_reason')).map(({ finding }) => finding);
+  return [
+    {
+      id: 'tls/grade',
+      title: 'Grade of TLS, with the device’s own root',
+      figure: grade,
+      goal: 'A+',
+      met: grade === 'A+',
+      tool,
+      below: grade === 'A+' ? [] : why,
+    },
+    {
+      id: 'tls/testssl',
+      title: 'Findings at LOW or worse, but the address for revocation that the device’s own certificate lacks',
+      ...nothingOf(bad.map(({ id, severity, finding }) => `${id} (${severity}): ${finding}`)),
+      tool,
+    },
+  ];
+}
+
+/** Lets testssl.sh look at the forwarded port, by the name that the site gives and with the device's root known. */
+async function testssl(scene: Scene): Promise<Figure[]> {
+  const { guest, tools } = scene;
+  const folder = join(guest.folder, 'testssl');
+  await mkdir(folder, { recursive: true });
+  // The namespace's root is another account than ours.
+  await chmod(guest.folder, 0o711);
+  await chmod(folder, 0o777);
+  await writeFile(join(folder, 'root.pem'), await scene.root('cat /etc/amslpr/ssl/cert.pem'));
+  const options = [
+    '--quiet',
+    '--color',
+    '0',
+    '--warnings',
+    'off',
+    '--nodns',
+    'none',
+    '--add-ca',
+    '/tmp/testssl/root.pem',
+  ];
+  const target = ['--ip', '127.0.0.1', '--jsonfile', '/tmp/testssl/found.json', `drive.local:${guest.ports.https}`];
+  await tools.outside.run(['testssl', ...options, ...target], {
+    network: true,
+    mounts: [{ kind: 'bind', source: folder, target: '/tmp/testssl', write: true }],
+    // Its exit code is how many things it found.
+    okCodes: Array.from({ length: 256 }, (_, code) => code),
+    timeout: 3600,
+  });
+  return testsslFigures(await readFile(join(folder, 'found.json'), 'utf8'), named(scene, 'testssl.sh'));
 }
 
 export const tls: Measure = {
@@ -56,6 +126,7 @@ export const tls: Measure = {
         tool: openssl,
         below: group === 'X25519MLKEM768' ? [] : said.trim().split('\n').slice(-5),
       },
+      ...(await testssl(scene)),
     ];
   },
 };

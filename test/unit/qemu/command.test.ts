@@ -32,6 +32,13 @@ describe('QEMU', () => {
     expect(words).toContain('if=sd,id=card,format=qcow2,file=card.qcow2');
     expect(words[words.indexOf('-dtb') + 1]).toBe('d');
   });
+  it('gives virt one end of a cable to another guest', () => {
+    const cable = { socket: '/x/cable', end: 'connect', mac: '52:54:00:13:00:02' } as const;
+    const text = qemuArguments({ ...input, machine: 'virt', board: { cable } }).join(' ');
+    expect(text).toContain('-netdev stream,id=cable,server=off,addr.type=unix,addr.path=/x/cable');
+    expect(text).toContain('netdev=cable,mac=52:54:00:13:00:02');
+  });
+
   it('gives virt a TPM and USB ports, with or without a stick', () => {
     const bare = qemuArguments({ ...input, machine: 'virt' }).join(' ');
     expect(bare).not.toMatch(/tpm|xhci|usb/);
