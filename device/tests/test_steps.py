@@ -283,6 +283,14 @@ def test_cameras_are_a_vlan_of_the_wired_port_with_no_way_out(ctx: Context) -> N
     assert '[ipv6]\nmethod=disabled\n' in text
 
 
+def test_any_wired_port_will_do_unless_the_address_is_given(ctx: Context) -> None:
+    path = f'{network.CONNECTIONS}/amslpr-wired.nmconnection'
+    ctx.site['network'] = {'wired': {'method': 'dhcp'}}
+    assert 'multi-connect=3\n' in network.wanted(ctx)[path][0]
+    ctx.site['network'] = {'wired': {'method': 'static', 'address': '192.0.2.10/24'}}
+    assert 'multi-connect' not in network.wanted(ctx)[path][0]
+
+
 def test_administrators_are_made_and_mended(accounts: Context) -> None:
     ctx = accounts
     admins.make(ctx)

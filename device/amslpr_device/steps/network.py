@@ -25,12 +25,16 @@ def section(name: str, pairs: dict[str, str]) -> str:
     return '\n'.join([f'[{name}]', *(f'{key}={value}' for key, value in pairs.items()), '', ''])
 
 
-def connection(name: str, kind: str, priority: int, interface: str = '') -> str:
+def connection(name: str, kind: str, priority: int, more: dict[str, str] | None = None) -> str:
     """What every connection starts with; its id is the same on each run."""
     pairs = {'id': name, 'uuid': str(uuid.uuid5(SPACE, name)), 'type': kind, 'autoconnect-priority': str(priority)}
-    if interface:
-        pairs['interface-name'] = interface
-    return section('connection', pairs)
+    return section('connection', pairs | (more or {}))
+
+
+def wired(found: dict[str, Any]) -> str:
+    """Every wired port asks for an address, so that any of two will do; an address of its own belongs to one port."""
+    every = {} if found.get('method') == 'static' else {'multi-connect': '3'}
+    return connection('amslpr-wired', 'ethernet', 10, every) + addresses(found)
 
 
 def camera_addresses(address: str) -> str:
@@ -68,7 +72,7 @@ def wanted(ctx: Context) -> dict[str, tuple[str, int]]:
     network: dict[str, Any] = ctx.site.get('network', {})
     files = {
         f'{CONNECTIONS}/amslpr-wired.nmconnection': (
-            connection('amslpr-wired', 'ethernet', 10) + addresses(network.get('wired', {})),
+            wired(network.get('wired', {})),
             0o600,
         )
     }
@@ -88,7 +92,7 @@ def wanted(ctx: Context) -> dict[str, tuple[str, int]]:
     if cameras:
         parent = uuid.uuid5(SPACE, 'amslpr-wired')
         files[f'{CONNECTIONS}/amslpr-cameras.nmconnection'] = (
-            connection('amslpr-cameras', 'vlan', 0, CAMERAS)
+            connection('amslpr-cameras', 'vlan', 0, {'interface-name': CAMERAS})
             + section('vlan', {'flags': '1', 'id': cameras['vlan'], 'parent': str(parent)})
             + camera_addresses(cameras['address']),
             0o600,
