@@ -25,7 +25,7 @@ export function mergeReports(reports: readonly StoredReport[]): StoredReport {
   }
   const found = new Map<string, Figure>();
   for (const { figures } of reports) for (const figure of figures) found.set(figure.id, figure);
-  const place = ({ id }: Figure): number => MEASURES.findIndex(({ name }) => name === id.split('/')[0]);
+  const place = ({ id }: Figure): number => MEASURES.findIndex(({ name }) => `${id}/`.startsWith(`${name}/`));
   const figures = [...found.values()].sort((a, b) => place(a) - place(b));
   const days = [...new Set(reports.map(({ day }) => day))].sort();
   return { ...first, day: days.join(' and '), figures };

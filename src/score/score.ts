@@ -33,7 +33,7 @@ export const MEASURES: readonly Measure[] = [
   ssh,
   tls,
   updates,
-  openscap,
+  ...openscap,
   lynis,
   ports,
   headers,
@@ -114,8 +114,10 @@ function onceStarted<T extends AsyncDisposable>(start: () => Promise<T>): AsyncD
 
 const MOUNT = 'mkdir -p /run/score; mountpoint -q /run/score || mount -o ro,nodev,nosuid /dev/vdb /run/score';
 
-const PRELUDE = `LIBRARIES=/run/score/usr/lib/aarch64-linux-gnu
-LOADER=$LIBRARIES/ld-linux-aarch64.so.1
+// What nmap needs of libblas is in a folder that ldconfig would be told of.
+const PRELUDE = `FOLDER=/run/score/usr/lib/aarch64-linux-gnu
+LIBRARIES=$FOLDER:$FOLDER/blas:$FOLDER/lapack
+LOADER=$FOLDER/ld-linux-aarch64.so.1
 tool() { program=$1; shift; "$LOADER" --library-path "$LIBRARIES" "/run/score/usr/bin/$program" "$@"; }
 `;
 
@@ -163,7 +165,10 @@ async function timed(
     return figures;
   } catch (error) {
     if (signal?.aborted === true) throw error;
-    const text = error instanceof Error ? error.message : String(error);
+    const hint = error instanceof UserError ? (error.problems[0]?.hint ?? '') : '';
+    const text = [error instanceof Error ? error.message : String(error), hint.trim().split('\n').at(-1)]
+      .filter(Boolean)
+      .join(': ');
     log({ kind: 'warning', text: `${step}: ${text}. The console of the guest is in ${guest.console} until it ends.` });
     return [notMeasured(step, text)];
   } finally {

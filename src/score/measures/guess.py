@@ -29,7 +29,12 @@ def ssh(source: str, target: str) -> str:
     argv = ['ssh', '-F', 'none', '-b', source, '-i', str(KEY)]
     for option in options:
         argv += ['-o', option]
-    done = subprocess.run([*argv, f'admin@{target}', 'true'], capture_output=True, text=True, timeout=60, check=False)
+    argv += [f'admin@{target}', 'true']
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=45, check=False)
+    except subprocess.TimeoutExpired:
+        # What a ban does to a connection that it meets half made.
+        return 'refused: no answer'
     return 'answered' if 'Permission denied' in done.stderr else f'refused: {done.stderr.strip()[-200:]}'
 
 

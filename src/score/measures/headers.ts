@@ -47,7 +47,7 @@ const fieldsOf = (answer: string): [string, string][] =>
     .map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
 
 const SOCKET = '/run/amslpr/app.sock';
-const start = `systemctl stop amslpr.service
+const start = `systemctl stop amslpr.service; rm -f ${SOCKET}
 systemd-run --quiet --unit=score-upstream --uid=amslpr --gid=amslpr python3 /run/score-upstream.py ${SOCKET}
 for i in $(seq 60); do [ -S ${SOCKET} ] && break; sleep 1; done`;
 

@@ -23,7 +23,9 @@ export function tlsFindings(xml: string): string[] {
     ...ciphers
       .filter((one) => one.get('strength') !== 'strong')
       .map((one) => `${one.get('cipher')} is ${one.get('strength')}`),
-    ...tags('renegotiation').flatMap((one) => (one.get('secure') === '0' ? ['renegotiation is insecure'] : [])),
+    ...tags('renegotiation').flatMap((one) =>
+      one.get('supported') === '1' && one.get('secure') === '0' ? ['renegotiation is insecure'] : [],
+    ),
     ...tags('compression').flatMap((one) => (one.get('supported') === '1' ? ['compression is on'] : [])),
     ...tags('heartbleed').flatMap((one) => (one.get('vulnerable') === '1' ? [`Heartbleed`] : [])),
   ];
@@ -38,14 +40,17 @@ interface Finding {
 /** Severities of testssl.sh that count against the device. WARN: a test that could not be done. */
 const BAD = new Set(['WARN', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL', 'FATAL']);
 
-/** The device makes its certificate itself: there is nobody who could withdraw it, and so no address to ask. */
-const REVOCATION = /^cert_(revocation|ocspURL|crlDistributionPoints)\b/;
+/**
+ * The device makes its certificate itself: there is nobody who could withdraw it, and so no address to ask. And the
+ * scanner's OpenSSL has no engine for Russian ciphers, which says nothing of the device.
+ */
+const NOT_OURS = /^(cert_(revocation|ocspURL|crlDistributionPoints)\b|engine_problem$)/;
 
 /** The grade of testssl.sh, and what it found at LOW or worse. `json`: its flat report. */
 export function testsslFigures(json: string, tool: string): Figure[] {
   const found = JSON.parse(json) as Finding[];
   const grade = found.find(({ id }) => id === 'overall_grade')?.finding ?? 'none';
-  const bad = found.filter(({ id, severity }) => BAD.has(severity) && !REVOCATION.test(id) && id !== 'overall_grade');
+  const bad = found.filter(({ id, severity }) => BAD.has(severity) && !NOT_OURS.test(id) && id !== 'overall_grade');
   const why = found.filter(({ id }) => id.startsWith('grade_cap_reason')).map(({ finding }) => finding);
   return [
     {

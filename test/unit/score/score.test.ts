@@ -62,14 +62,14 @@ describe('lynis', () => {
 });
 
 describe('OpenSCAP', () => {
-  const profile = { name: 'p', title: 'P', goal: { percent: 75, exceptions: 1, applicable: 4 } };
+  const profile = { name: 'p', title: 'P', data: 'today', goal: { percent: 75, exceptions: 1, applicable: 4 } };
   const results = readProgress(
     ['a:pass', 'b:pass', 'c:pass', 'd:fail', 'e:notchecked', 'f:notapplicable']
       .map((line) => `xccdf_org.ssgproject.content_rule_${line}\n`)
       .join(''),
   );
   const except = (rule: string, profiles = ['p']): Exception => ({ rule, profiles, reason: 'it does not fit here' });
-  const figure = (exceptions: readonly Exception[]) => profileFigure(profile, results, exceptions, 'oscap', 'today');
+  const figure = (exceptions: readonly Exception[]) => profileFigure(profile, results, exceptions, 'oscap');
 
   it('counts what it could not check as failed, and leaves out what does not apply', () => {
     expect(figure([])).toMatchObject({ met: false, below: ['d', 'e (notchecked)'] });
@@ -89,7 +89,7 @@ describe('OpenSCAP', () => {
     });
     expect(figure([except('d'), except('e')]).met).toBe(false);
     expect(
-      profileFigure({ ...profile, goal: { ...profile.goal, applicable: 6 } }, results, [except('d')], '', '').met,
+      profileFigure({ ...profile, goal: { ...profile.goal, applicable: 6 } }, results, [except('d')], '').met,
     ).toBe(false);
   });
 
