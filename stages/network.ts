@@ -63,11 +63,17 @@ export const network = defineStage({
             lacks: /\S/,
           },
         ),
-        cameras: run(
-          'Cameras that have a network of their own reach nothing on the device',
-          'test -e /sys/class/net/cameras && iptables -S ufw-user-input || echo no cameras',
-          { guide: [34, 35, 36], matches: /^(no cameras|-A ufw-user-input -i cameras -j DROP)$/m },
-        ),
+        cameras: {
+          ...run('Cameras that have a network of their own reach nothing on the device', 'sh', {
+            guide: [34, 35, 36],
+            matches: /^(no cameras|-A ufw-user-input -i cameras -j DROP)$/m,
+          }),
+          run: [
+            'sh',
+            '-c',
+            'if test -e /sys/class/net/cameras; then iptables -S ufw-user-input; else echo no cameras; fi',
+          ],
+        },
         effective: run('NetworkManager uses our settings', 'NetworkManager --print-config', {
           matches: [/^auth-polkit=root-only$/m, /^plugins=keyfile$/m],
         }),
