@@ -66,11 +66,12 @@ export const firewall = defineStage({
 
   collect({ openPorts }, { logging }) {
     const ports = [...openPorts].sort((a, b) => a.port - b.port);
-    const opened = (end: string) =>
-      ports.map(
-        ({ port, protocol, action }) =>
-          new RegExp(`^${port}/${protocol}${end} +${action === 'limit' ? 'LIMIT' : 'ALLOW'} IN`, 'm'),
-      );
+    // A site may let fewer networks reach a limited port, perhaps of one version alone.
+    const opened = ports.flatMap(({ port, protocol, action }) =>
+      action === 'limit'
+        ? [new RegExp(`^${port}/${protocol}( \\(v6\\)| on e\\+)? +LIMIT IN`, 'm')]
+        : ['', ' \\(v6\\)'].map((end) => new RegExp(`^${port}/${protocol}${end} +ALLOW IN`, 'm')),
+    );
     return {
       files: [
         text('/etc/ufw/ufw.conf', `ENABLED=yes\nLOGLEVEL=${logging}\n`),
@@ -80,7 +81,7 @@ export const firewall = defineStage({
       checks: {
         ports: run('Just our ports are open', 'ufw status verbose', {
           guide: [3],
-          matches: [...opened(''), ...opened(' \\(v6\\)')],
+          matches: opened,
         }),
         rules: file('Every rule of the file is one of ours', '/etc/ufw/user.rules', {
           guide: [3],

@@ -274,7 +274,7 @@ describe('the default image with the method card', () => {
       expect(link).toMatch(/"local":"192\.168\.20\.1"/);
       expect(await second.sudo(['ip', 'route', 'show', 'default', 'dev', 'cameras'])).toBe('');
       expect(await second.sudo(['fail2ban-client', 'status'])).toMatch(/amslpr-login-management.*sshd-management/);
-      expect(await second.sudo(['fail2ban-client', 'get', 'sshd-management', 'bantime'])).toBe('600\n');
+      expect((await second.sudo(['fail2ban-client', 'get', 'sshd-management', 'bantime'])).trim()).toBe('600');
     });
 
     it('shares nothing with the first but what comes from the image', async () => {

@@ -21,7 +21,7 @@ OWN = """
     etc/subuid* etc/subgid* etc/ssh/ssh_host_* etc/ssh/authorized_keys.d/* etc/NetworkManager/system-connections*
     etc/ufw/* etc/apt/apt.conf.d/53amslpr-reboot-minute etc/ld.so.cache etc/udev/hwdb.bin etc/systemd/system/*.wants/*
     etc/amslpr/* etc/modprobe.d/amslpr-wifi-country.conf etc/console-setup/cached_*
-    etc/security/opasswd
+    etc/security/opasswd etc/fail2ban/jail.d/site.local
 """.split()
 
 # Made of packages by their scripts: may change while dpkg works, and at no other time.
