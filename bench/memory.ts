@@ -64,6 +64,7 @@ async function taken(paths: readonly string[]): Promise<number> {
 export const memory: Row = {
   name: 'memory',
   work: 'memory and disk that a cold build takes',
+  slow: true,
   async run({ tell }) {
     const { cache } = await openBuild({ dispatch: true });
     return withOutput(async (out) => {

@@ -28,6 +28,8 @@ export interface Row {
   readonly work: string;
   /** Run only with --all, or when it is named. */
   readonly extra?: true;
+  /** Not run with --quick, unless it is named: it is another cold build. */
+  readonly slow?: true;
   readonly run: (options: RowOptions) => Promise<Outcome>;
 }
 

@@ -64,7 +64,9 @@ if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 const wanted = ROWS.filter((row) =>
-  positionals.length > 0 ? positionals.includes(row.name) : all || row.extra !== true,
+  positionals.length > 0
+    ? positionals.includes(row.name)
+    : (all || row.extra !== true) && !(quick && row.slow === true),
 );
 const now = await circumstances(quick);
 const rows = await before(now);
