@@ -11,7 +11,6 @@ import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { type Canary, collectCanaries, found } from './canaries.ts';
 import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
-import { reachedHardware } from './hardware.ts';
 import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
 // The default image under QEMU's virt machine. Each guest takes minutes to start, so that one serves many tests, in
@@ -160,11 +159,6 @@ describe('the default image with the method card', () => {
     // It is over after three looks without it.
     for (let count = 0; count < 3; count++) await look();
     expect(await look()).not.toContain('differ from the image');
-  });
-
-  it('gives the application no camera, no GPIO pin and no serial port', async () => {
-    const refused = expect.stringMatching(/^refused: /);
-    expect(await reachedHardware(device)).toEqual({ camera: refused, gpio: refused, serial: refused });
   });
 
   it('tells of a unit that failed, without sudo and without a relay', async () => {

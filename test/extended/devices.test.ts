@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Device } from '../../src/qemu/device.ts';
 import { type Drive, drive, failures, PATIENCE } from '../boot/drive.ts';
-import { reachedHardware } from '../boot/hardware.ts';
-import { builtVariant } from '../image/built-image.ts';
+import { reachedHardware } from '../helpers/hardware.ts';
+import { builtImage, builtVariant } from '../image/built-image.ts';
 
 // An image whose configuration gives the application cameras, GPIO pins and a serial port: it reaches them, and is as
-// closed as its options allow. That the default image reaches none of them is in test/boot.
+// closed as its options allow. In the default image it reaches none of them.
 
 let folder: string;
 let card: Drive;
@@ -44,4 +44,14 @@ it('passes every check', async () => {
   expect(failures(await device.audit())).toEqual([]);
   const said = await device.sudo(['systemd-analyze', 'security', '--no-pager', '--threshold=20', 'amslpr.service']);
   expect(said).toMatch(/Overall exposure level for amslpr\.service: [01]\.\d/);
+});
+
+it('of the default image reaches none of them', async () => {
+  await device.ssh.close();
+  await card.stop();
+  card = await drive((await builtImage()).image, 'card', 'closed');
+  device = await card.login();
+  await device.waitFor('ready', PATIENCE.ready);
+  const refused = expect.stringMatching(/^refused: /);
+  expect(await reachedHardware(device)).toEqual({ camera: refused, gpio: refused, serial: refused });
 });

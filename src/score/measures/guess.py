@@ -53,7 +53,7 @@ def web(source: str, target: str) -> str:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(target, timeout=10, context=context, source_address=(source, 0))
+    connection = http.client.HTTPSConnection(target, 443, timeout=10, context=context, source_address=(source, 0))
     host = {'Host': f'[{target}]' if ':' in target else target}
     try:
         connection.request('GET', '/login', headers=host)

@@ -61,7 +61,7 @@ export const headers: Measure = {
       );
     // What it says with the real application is right; checks of the stage nginx compare it with what was configured.
     const real = fieldsOf(await ask('https://127.0.0.1/login', '127.0.0.20'));
-    await scene.root(`cat >/run/score-upstream.py\n${start}`, 300, program);
+    await scene.root(`cat >/run/score-upstream.py; chmod 0644 /run/score-upstream.py\n${start}`, 300, program);
     const below: string[] = [];
     try {
       for (const [status, asked] of Object.entries(ASKED)) {

@@ -21,7 +21,7 @@ export async function reachedHardware(device: Device): Promise<Hardware> {
   const program = await readFile(join(import.meta.dirname, 'hardware.py'), 'utf8');
   const unit = `[Service]\nType=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 ${PROGRAM} ${port}\n`;
   const start = [
-    `mkdir -p ${DROP_IN}; cat >${PROGRAM}; printf '${unit.replaceAll('\n', '\\n')}' >${DROP_IN}/probe.conf`,
+    `mkdir -p ${DROP_IN}; cat >${PROGRAM}; chmod 0644 ${PROGRAM}; printf '${unit.replaceAll('\n', '\\n')}' >${DROP_IN}/probe.conf`,
     'systemctl daemon-reload; systemctl restart amslpr.service || true',
     'journalctl --sync; journalctl --boot --unit amslpr.service --output cat --grep "^hardware " --lines 1',
   ].join('\n');
