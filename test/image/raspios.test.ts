@@ -50,7 +50,7 @@ describe('the untouched image', () => {
       'base-system/accounts': /pi \(uid 1000\)/,
       'base-system/capabilities': /capable/,
       'accounts/no-nopasswd': /010_pi-nopasswd/,
-      'services/mdns': /enabled|disabled/,
+      'mdns/off': /enabled|disabled/,
       'services/expected': /userconfig|sshswitch/,
       'updates/origins': /not there/,
       'journal/limits': /not there/,
