@@ -44,6 +44,7 @@ export const fail2ban = defineStage({
         overlay('/etc/fail2ban/filter.d/amslpr-login.conf'),
         overlay('/etc/fail2ban/fail2ban.d/amslpr.local'),
         overlay('/etc/systemd/system/fail2ban.service.d/10-amslpr.conf'),
+        overlay('/etc/systemd/system/amslpr-journal.service.d/10-fail2ban.conf'),
       ],
       // Its own rules would be loaded beside ufw's; only the program is needed.
       units: { 'fail2ban.service': 'enabled', 'nftables.service': 'disabled' },
@@ -86,6 +87,15 @@ export const fail2ban = defineStage({
           matches: /_BOOT_ID=[0-9a-f]{32}/,
           why: 'fail2ban reads the journal of the last minutes when it starts: failures of an earlier start would ban again.',
         }),
+        follows: {
+          ...run('fail2ban reads the journal where it is now', 'sh', {
+            guide: [6, 52],
+            when: 'data-open',
+            matches: /\/var\/log\/journal\//,
+            why: 'It starts before the data is open, with the journal in memory, and would go on reading that: nobody would ever be banned.',
+          }),
+          run: ['sh', '-c', 'readlink /proc/$(systemctl show --value --property MainPID fail2ban.service)/fd/*'],
+        },
         ban: run('A ban lasts as long as it should', 'fail2ban-client get sshd bantime', {
           guide: [6],
           matches: new RegExp(`^${banMinutes * 60}$`, 'm'),

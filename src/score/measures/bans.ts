@@ -39,7 +39,7 @@ const ALL = Object.keys(CONTROLS) as Control[];
 /** Which controls are on, what is tried, and how many tries must be the end of it. */
 const ROWS: readonly { readonly kind: Kind; readonly on: readonly Control[]; readonly most: number }[] = [
   { kind: 'ssh', on: ['fail2ban'], most: 12 },
-  { kind: 'ssh', on: ['penalties'], most: 12 },
+  { kind: 'ssh', on: ['penalties'], most: 24 },
   { kind: 'greet', on: ['ufw limit'], most: 8 },
   { kind: 'web', on: ['fail2ban'], most: 60 },
   { kind: 'web', on: ['nginx limits'], most: 12 },
