@@ -1,0 +1,37 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readExceptions, tailoringFile } from '../../../src/score/exceptions.ts';
+import { PROFILES } from '../../../src/score/measures/openscap.ts';
+
+describe('exceptions', () => {
+  it('reads exceptions, each with a reason, and writes them as a tailoring file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'amslpr-score-test-'));
+    try {
+      const file = join(folder, 'score.yaml');
+      writeFileSync(file, 'openscap:\n  - { rule: a, profiles: [p], reason: a reason of more than -- some words }\n');
+      const read = await readExceptions(file);
+      const xml = tailoringFile(read['openscap'] ?? [], ['p', 'q'], '2026-01-01T00:00:00');
+      expect(xml.match(/content_rule_a" selected="false"/g)).toHaveLength(1);
+      expect(xml).not.toMatch(/<!--[^>]*--[^>]/);
+      writeFileSync(
+        file,
+        'openscap:\n  - { rule: a, profiles: [p] }\n  - { rule: a, reason: a reason of more than some words }\n',
+      );
+      await expect(readExceptions(file)).rejects.toThrow(/a needs a reason[\s\S]*a is there twice/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('has exceptions for profiles that are run, and no more than the goal allows', async () => {
+    const { openscap = [] } = await readExceptions('config/score.yaml');
+    const names = PROFILES.map(({ name }) => name);
+    for (const { rule, profiles } of openscap) expect(names, rule).toEqual(expect.arrayContaining([...profiles]));
+    for (const { name, goal } of PROFILES) {
+      const count = openscap.filter(({ profiles }) => profiles.includes(name)).length;
+      if (goal !== undefined) expect(count, name).toBeLessThanOrEqual(goal.exceptions);
+    }
+  });
+});

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import { openPorts, portsFigure, unexpectedSockets } from '../../../src/score/measures/ports.ts';
+
+it('nmap: open ports, and no answer is not open', () => {
+  const line =
+    'Host: 10.0.0.1 ()\tPorts: 22/open/tcp//ssh///, 25/filtered/tcp//smtp///, 5353/open|filtered/udp//x///\tIgnored';
+  expect(openPorts(line)).toEqual(['22/tcp']);
+  expect(openPorts('')).toEqual([]);
+});
+
+it('nmap: what is open beside the three, and what of them is closed', () => {
+  const open = ['22/tcp', '80/tcp', '443/tcp'];
+  expect(portsFigure(6, open, [], 'nmap')).toMatchObject({ id: 'ports/ipv6', met: true });
+  expect(portsFigure(4, ['22/tcp', '443/tcp', '631/tcp'], ['5353/udp'], 'nmap').below).toEqual([
+    '631/tcp is open',
+    '5353/udp is open',
+    '80/tcp is closed',
+  ]);
+});
+
+it('ss: sockets beyond the loopback interface that are on no list', () => {
+  const lines = [
+    'udp   UNCONN 0      0      10.0.2.15%enp0s2:68        0.0.0.0:*',
+    'tcp   LISTEN 0      128          0.0.0.0:22        0.0.0.0:*',
+    'tcp   LISTEN 0      511             [::]:443          [::]:*',
+    'tcp   LISTEN 0      511        127.0.0.1:8080      0.0.0.0:*',
+  ];
+  expect(unexpectedSockets(lines.join('\n'))).toEqual([]);
+  expect(unexpectedSockets('tcp LISTEN 0 5 *:5000 *:*\nudp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*\n')).toEqual([
+    'tcp *:5000',
+    'udp 0.0.0.0:5353',
+  ]);
+});
