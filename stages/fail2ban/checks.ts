@@ -1,8 +1,8 @@
 import { file, installed, run, unit } from '../../src/core/shorthand.ts';
-import type { Check } from '../../src/core/stage.ts';
+import type { Check } from '../../src/core/check.ts';
 
 /** `local` is our drop-in among the jails. */
-export function fail2banChecks(local: string, maxRetry: number, banMinutes: number): Record<string, Check> {
+export function fail2banChecks(local: `/${string}`, maxRetry: number, banMinutes: number): Record<string, Check> {
   return {
     installed: installed('fail2ban is there', 'fail2ban', { guide: [6] }),
     starts: unit('fail2ban starts at boot', 'fail2ban.service', 'enabled', { guide: [6] }),
