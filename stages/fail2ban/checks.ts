@@ -1,5 +1,5 @@
-import { file, installed, run, unit } from '../../src/core/shorthand.ts';
 import type { Check } from '../../src/core/check.ts';
+import { file, installed, run, unit } from '../../src/core/shorthand.ts';
 
 /** `local` is our drop-in among the jails. */
 export function fail2banChecks(local: `/${string}`, maxRetry: number, banMinutes: number): Record<string, Check> {
