@@ -57,8 +57,14 @@ async function judge(name: string, plan: Plan, spoil = (text: string) => text): 
   return exposures(toolbox, join(folder.path, name), files, units);
 }
 
-const most = (unit: string, devices = false): number =>
-  unit === 'amslpr.service' ? (devices ? 2 : 1) : unit === 'nginx.service' ? 2.5 : 5;
+/** Units without a mount namespace: without starting them systemd-analyze takes them to have one, and says 0.2 less. */
+const MOUNTS_FOR_ALL = ['amslpr-audit.service', 'amslpr-first-boot.service', 'amslpr-provision.service'];
+
+const most = (unit: string, devices = false): number => {
+  if (unit === 'amslpr.service') return devices ? 2 : 1;
+  if (unit === 'nginx.service') return 2.5;
+  return MOUNTS_FOR_ALL.includes(unit) ? 4.8 : 5;
+};
 
 /** Units that are more open than they may be; a unit that has no figure is one of them. */
 const over = (found: Record<string, number>, devices = false): string[] =>

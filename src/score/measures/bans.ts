@@ -11,8 +11,11 @@ export interface Try {
   readonly said: string;
 }
 
-/** `ssh`: a key for a user that does not exist; `greet`: connections alone; `web`: a wrong password. */
-type Kind = 'ssh' | 'greet' | 'web';
+/**
+ * `ssh`: a key for a user that does not exist; `known`: one for an account that does; `greet`: connections alone; `web`: a
+ * wrong password.
+ */
+type Kind = 'ssh' | 'known' | 'greet' | 'web';
 
 /** Controls by name, and how each is switched off and on again. Only the firewall's limit goes, not its rules. */
 const CONTROLS = {
@@ -39,7 +42,8 @@ const ALL = Object.keys(CONTROLS) as Control[];
 /** Which controls are on, what is tried, and how many tries must be the end of it. */
 const ROWS: readonly { readonly kind: Kind; readonly on: readonly Control[]; readonly most: number }[] = [
   { kind: 'ssh', on: ['fail2ban'], most: 12 },
-  { kind: 'ssh', on: ['penalties'], most: 24 },
+  // sshd does not ask about keys of users that do not exist, and punishes nobody for them: those are fail2ban's.
+  { kind: 'known', on: ['penalties'], most: 12 },
   { kind: 'greet', on: ['ufw limit'], most: 8 },
   { kind: 'web', on: ['fail2ban'], most: 60 },
   { kind: 'web', on: ['nginx limits'], most: 12 },
@@ -61,6 +65,7 @@ export function secondsToBan(tries: readonly Try[], allowed = ALLOWED): number |
 
 const WHAT: Record<Kind, string> = {
   ssh: 'Guessing over SSH',
+  known: 'Guessing at an account over SSH',
   greet: 'Connecting to SSH again and again',
   web: 'Guessing at the web log-in',
 };
@@ -106,9 +111,10 @@ async function guess(
   version: Version,
   from: number,
   tries: number,
+  account: string,
 ): Promise<Try[]> {
   const said = await neighbour.root(
-    `exec python3 - ${kind} ${address(version, from)} ${address(version, DEVICE)} ${tries}`,
+    `exec python3 - ${kind} ${address(version, from)} ${address(version, DEVICE)} ${tries} ${account}`,
     900,
     program,
   );
@@ -120,6 +126,7 @@ export const bans: Measure = {
   async run(scene: Scene) {
     const program = await readFile(join(import.meta.dirname, 'guess.py'), 'utf8');
     const neighbour = await scene.neighbour();
+    const account = (await scene.root('echo "$SUDO_USER"')).trim();
     const figures: Figure[] = [];
     // Each guesser has an address of its own: fail2ban reads the last ten minutes again when it starts.
     let number = DEVICE;
@@ -129,11 +136,11 @@ export const bans: Measure = {
         for (const name of off) await scene.root(CONTROLS[name].off);
         for (const version of [4, 6] as const) {
           number += 1;
-          const tries = await guess(neighbour, program, kind, version, number, most);
+          const tries = await guess(neighbour, program, kind, version, number, most, account);
           number += 1;
           const others = [
-            ...(await guess(neighbour, program, 'greet', version, number, 1)),
-            ...(await guess(neighbour, program, 'web', version, number, 1)),
+            ...(await guess(neighbour, program, 'greet', version, number, 1, account)),
+            ...(await guess(neighbour, program, 'web', version, number, 1, account)),
           ];
           figures.push(bansFigure({ kind, version, on, tries, others }));
         }

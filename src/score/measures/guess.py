@@ -1,11 +1,13 @@
 """Guesses passwords of a device, as a person with bad intentions would; started on a neighbour by the measure `bans`.
 
-Usage: guess.py KIND SOURCE TARGET TRIES, KIND being `ssh` (a user that does not exist, with a key), `greet` (a
-connection to the SSH port that reads the greeting) or `web` (a wrong password for the log-in page, with its token).
+Usage: guess.py KIND SOURCE TARGET TRIES ACCOUNT, KIND being `ssh` (a user that does not exist, with a key), `known` (the
+same for ACCOUNT, which does), `greet` (a connection to the SSH port that reads the greeting) or `web` (a wrong password
+for the log-in page, with its token).
 Stops at the first try that finds no connection, or one that ends without a word. Prints JSON: for each try its begin
 and end in seconds of the monotonic clock, and what came of it: `answered`, `limited` (429), or `refused` and why.
 """
 
+import functools
 import http.client
 import json
 import pathlib
@@ -20,7 +22,7 @@ import urllib.parse
 KEY = pathlib.Path('/run/score-guess')
 
 
-def ssh(source: str, target: str) -> str:
+def ssh(source: str, target: str, account: str = 'admin') -> str:
     """Tries a key that nobody knows; sshd's answer is that it is denied."""
     if not KEY.exists():
         subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', str(KEY)], check=True)
@@ -29,7 +31,7 @@ def ssh(source: str, target: str) -> str:
     argv = ['ssh', '-F', 'none', '-b', source, '-i', str(KEY)]
     for option in options:
         argv += ['-o', option]
-    argv += [f'admin@{target}', 'true']
+    argv += [f'{account}@{target}', 'true']
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=45, check=False)
     except subprocess.TimeoutExpired:
@@ -74,8 +76,8 @@ def web(source: str, target: str) -> str:
 
 def main() -> None:
     """Does the tries."""
-    kind, source, target, tries = sys.argv[1:]
-    one = {'ssh': ssh, 'greet': greet, 'web': web}[kind]
+    kind, source, target, tries, account = sys.argv[1:]
+    one = {'ssh': ssh, 'known': functools.partial(ssh, account=account), 'greet': greet, 'web': web}[kind]
     done: list[dict[str, object]] = []
     for _ in range(int(tries)):
         begin = time.monotonic()
