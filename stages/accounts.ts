@@ -31,6 +31,7 @@ const DIVERSIONS: readonly AbsPath[] = [
   // Both tell name and version of the system.
   '/etc/issue',
   '/etc/issue.net',
+  '/etc/login.defs',
   '/etc/pam.d/su',
   '/etc/security/faillock.conf',
   '/etc/security/pwquality.conf',
@@ -73,6 +74,7 @@ export const accounts = defineStage({
         overlay('/etc/profile.d/amslpr.sh', { data: { seconds: idleMinutes * 60 } }),
         overlay('/etc/security/pwquality.conf', { data: { minimumLength } }),
         overlay('/etc/security/faillock.conf', { data: { maxFailures, lockSeconds: lockMinutes * 60 } }),
+        overlay('/etc/login.defs'),
         overlay('/etc/pam.d/su'),
         overlay('/etc/issue'),
         overlay('/etc/issue.net'),

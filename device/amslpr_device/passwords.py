@@ -9,6 +9,8 @@ from amslpr_device.context import Context
 
 # No letter that looks like another one.
 LETTERS = 'abcdefghijkmnpqrstuvwxyz23456789'
+# Of SHA-512. What is hashed has 100 bits by chance: more rounds would make sudo slow, and nothing safer.
+ROUNDS = 10_000
 
 
 def for_people(groups: int = 5) -> str:
@@ -18,7 +20,9 @@ def for_people(groups: int = 5) -> str:
 
 def crypt(ctx: Context, password: str) -> str:
     """The hash that goes into /etc/shadow, by SHA-512."""
-    return ctx.run(['openssl', 'passwd', '-6', '-stdin'], give=password.encode() + b'\n').decode().strip()
+    salt = f'rounds={ROUNDS}${secrets.token_hex(8)}'
+    made = ctx.run(['openssl', 'passwd', '-6', '-salt', salt, '-stdin'], give=password.encode() + b'\n')
+    return made.decode().strip()
 
 
 def web_record(password: str) -> dict[str, str]:

@@ -10,8 +10,8 @@ import { openLayer } from '../host/layer.ts';
 import type { Namespace } from '../host/namespace.ts';
 import { openToolbox, type Toolbox } from '../toolbox/toolbox.ts';
 
-/** Scanners, as the guest's CPU runs them. They lie on a disk of their own and are never installed in a guest. */
-const REQUESTED = ['lynis', 'nmap', 'openscap-scanner', 'ssh-audit', 'sslscan'];
+/** Scanners, and a server of time, as the guest's CPU runs them. They lie on a disk of their own and are never installed in a guest. */
+const REQUESTED = ['chrony', 'lynis', 'nmap', 'openscap-scanner', 'ssh-audit', 'sslscan'];
 
 /** What judges from outside, on the host's CPU: emulated, testssl.sh would take hours. */
 const OUTSIDE = ['bind9-dnsutils', 'bsdextrautils', 'openssl', 'procps', 'testssl.sh'];

@@ -57,6 +57,10 @@ export function accountsChecks({
     umask: file('New files are not readable by everybody', '/etc/pam.d/common-session', {
       matches: /^session\s+optional\s+pam_umask\.so umask=0027 nousergroups$/m,
     }),
+    'new-accounts': file('Homes and files of new accounts are for their owner and group', '/etc/login.defs', {
+      guide: [15],
+      matches: [/^UMASK\s+027$/m, /^HOME_MODE\s+0700$/m, /^PASS_MIN_DAYS\s+1$/m],
+    }),
     idle: file('Idle shells end', '/etc/profile.d/amslpr.sh', {
       matches: [new RegExp(`^\\s*typeset -xr TMOUT=${idleMinutes * 60}$`, 'm'), /^umask 027$/m],
     }),

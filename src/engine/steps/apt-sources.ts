@@ -16,7 +16,8 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 function sourcesFor(mirrors: Mirrors): PlannedFile {
   const stanzas = (['debian', 'security'] as const).map((archive) => {
     const suites = SUITES.filter((suite) => suite.archive === archive).map(({ suite }) => suite);
-    return `Types: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${KEYRING}\n`;
+    const title = archive === 'security' ? 'Debian security updates' : 'Debian';
+    return `X-Repolib-Name: ${title}\nTypes: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${KEYRING}\n`;
   });
   return {
     ...COMMON,

@@ -1,3 +1,4 @@
+import { giveTime } from '../clock.ts';
 import { type Figure, type Measure, named } from '../figure.ts';
 
 /** What is read of lynis's report file, `KEY=VALUE` lines. */
@@ -33,6 +34,7 @@ export function lynisFigures(report: string, tool: string): Figure[] {
 export const lynis: Measure = {
   name: 'lynis',
   async run(scene) {
+    await giveTime(scene);
     // It wants its files to belong to root and finds them beside itself. The report is read and removed.
     const report = await scene.root(
       `cd /run/score/lynis && sh ./lynis audit system --cronjob --no-log --no-plugins --profile ./default.prf \
