@@ -1,9 +1,9 @@
 import { file, run, scan, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
+import { BOOT_HOOK, bootSetChecks, bootSetFiles } from './boot-files/sets.ts';
 
 const initramfs = '/etc/initramfs-tools/conf.d/amslpr';
-
 const debianConsoles = ['ttyAMA0,115200', 'ttyS1,115200', 'tty0'];
 
 /** Raspberry Pi OS has no hook that writes it; its firmware knows which serial port serial0 is on each board. */
@@ -17,7 +17,7 @@ export const bootFiles = defineStage({
   name: 'boot-files',
   title: 'Write the boot files',
   about:
-    "cmdline.txt and config.txt are written by raspi-firmware's own hook, when the image is built and at every kernel upgrade on the device, from the three files that this stage owns. So an upgrade changes nothing but the kernel. With the base `raspios` they are written once, and its hooks leave them alone.",
+    "cmdline.txt and config.txt are written by raspi-firmware's own hook, when the image is built and at every kernel upgrade on the device, from the three files that this stage owns. So an upgrade changes nothing but the kernel. On the device the hook writes into a folder that the board does not start from; when all of it is on the card, one sector of config.txt names the folder, and the files before it stay: a power cut at any moment leaves one whole set. With the base `raspios` they are written once, and its hooks leave them alone.",
   guide: {},
   needs: ['base-system', 'mounts'],
 
@@ -37,14 +37,17 @@ export const bootFiles = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ config }) {
+  contribute({ config }, { overlay, target }) {
+    const ours = target.base !== 'raspios';
     return {
       configTxt: config,
       cmdline: ['rootfstype=ext4'],
       packages: ['e2fsprogs', 'logsave', 'dosfstools'],
-      files: [{ ...text(initramfs, 'FSTYPE=ext4\nRESUME=none\n'), initramfs: true }],
-      // The packaged file is a dpkg conffile; all of it is comments.
-      diversions: ['/etc/default/raspi-firmware'],
+      files: [
+        { ...text(initramfs, 'FSTYPE=ext4\nRESUME=none\n'), initramfs: true },
+        ...(ours ? bootSetFiles(overlay) : []),
+      ],
+      diversions: ['/etc/default/raspi-firmware', ...(ours ? [BOOT_HOOK] : [])],
       checks: {
         cmdline: scan('The kernel is started with our arguments from our partition', 'cmdline', {
           with: {
@@ -56,9 +59,10 @@ export const bootFiles = defineStage({
         partitions: scan('Partitions are as planned and fit a small 4 GB card', 'partitions'),
         conffiles: scan('No configuration file of a package is replaced', 'conffiles', {
           guide: [2],
-          with: { allow: ['/etc/default/raspi-firmware'] },
-          why: 'unattended-upgrades would hold back the package. The one exception is diverted, and apt keeps changed files.',
+          with: { allow: ['/etc/default/raspi-firmware', ...(ours ? [BOOT_HOOK] : [])] },
+          why: 'unattended-upgrades would hold back the package. The exceptions are diverted, and apt keeps changed files.',
         }),
+        ...(ours ? bootSetChecks : {}),
         'root-partition': file('A kernel upgrade keeps the root partition', '/etc/default/raspi-firmware', {
           guide: [2],
           matches: [/^ROOTPART="PARTUUID=[0-9a-f]{8}-02"$/m, /^CMA=0$/m, /^CONSOLES="/m],

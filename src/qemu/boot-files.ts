@@ -17,6 +17,8 @@ export interface BootFiles {
 }
 
 export interface FirmwareChoice {
+  /** What stands before the names of kernel, initramfs, command line and device trees: a folder, or nothing. */
+  readonly prefix: string;
   readonly kernel: string;
   readonly initramfs: string;
 }
@@ -24,9 +26,10 @@ export interface FirmwareChoice {
 /** Sections of config.txt that hold for a Raspberry Pi 3 B, or for every board. */
 const SECTIONS = new Set(['all', 'pi3', 'board-type=0x8']);
 
-/** Which kernel and initramfs config.txt names: the last one counts. Both without a leading slash. */
+/** Which kernel and initramfs config.txt names: the last one counts. All without a leading slash. */
 export function readConfigTxt(text: string): FirmwareChoice {
   let active = true;
+  let prefix = '';
   let kernel = 'kernel8.img';
   let initramfs: string | undefined;
   let auto = false;
@@ -35,15 +38,16 @@ export function readConfigTxt(text: string): FirmwareChoice {
     const section = /^\[(.*)\]$/.exec(line)?.[1];
     if (section !== undefined) active = SECTIONS.has(section);
     if (!active || line.startsWith('#')) continue;
+    prefix = /^os_prefix=(\S*)$/.exec(line)?.[1] ?? prefix;
     kernel = /^kernel=(\S+)$/.exec(line)?.[1] ?? kernel;
     initramfs = /^initramfs\s+(\S+)/.exec(line)?.[1] ?? initramfs;
     auto = /^auto_initramfs=1$/.test(line) || auto;
   }
   const paired = kernel.replace(/^kernel/, 'initramfs').replace(/\.img$/, '');
-  return { kernel, initramfs: initramfs ?? (auto ? paired : 'initrd.img') };
+  return { prefix, kernel, initramfs: initramfs ?? (auto ? paired : 'initrd.img') };
 }
 
-const DEVICE_TREES = ['/bcm2710-rpi-3-b.dtb', '/bcm2837-rpi-3-b.dtb'];
+const DEVICE_TREES = ['bcm2710-rpi-3-b.dtb', 'bcm2837-rpi-3-b.dtb'];
 
 /**
  * Writes kernel, initramfs and device tree of the card in `raw` into `folder`.
@@ -51,13 +55,16 @@ const DEVICE_TREES = ['/bcm2710-rpi-3-b.dtb', '/bcm2837-rpi-3-b.dtb'];
  */
 export async function extractBootFiles(raw: string, folder: string, shown: string): Promise<BootFiles> {
   const boot = await findBootPartition(raw);
-  const texts = await readBootFiles(boot, (path) => path === '/config.txt' || path === '/cmdline.txt');
-  const chosen = readConfigTxt(texts.contents.get('/config.txt')?.toString() ?? '');
-  const wanted = [`/${chosen.kernel}`, `/${chosen.initramfs}`, ...DEVICE_TREES];
+  const { contents: texts, names } = await readBootFiles(boot, (path) => path === '/config.txt');
+  const chosen = readConfigTxt(texts.get('/config.txt')?.toString() ?? '');
+  // As the firmware does: a prefix under which there is no kernel counts as none.
+  const prefix = names.includes(`/${chosen.prefix}${chosen.kernel}`) ? `/${chosen.prefix}` : '/';
+  const trees = DEVICE_TREES.map((name) => `${prefix}${name}`);
+  const wanted = [`${prefix}${chosen.kernel}`, `${prefix}${chosen.initramfs}`, `${prefix}cmdline.txt`, ...trees];
   const { contents } = await readBootFiles(boot, (path) => wanted.includes(path));
-  const kernel = contents.get(`/${chosen.kernel}`);
-  const initramfs = contents.get(`/${chosen.initramfs}`);
-  const cmdline = texts.contents.get('/cmdline.txt');
+  const kernel = contents.get(`${prefix}${chosen.kernel}`);
+  const initramfs = contents.get(`${prefix}${chosen.initramfs}`);
+  const cmdline = contents.get(`${prefix}cmdline.txt`);
   if (kernel === undefined || initramfs === undefined || cmdline === undefined) {
     const missing = [
       ...(kernel === undefined ? [chosen.kernel] : []),
@@ -66,7 +73,7 @@ export async function extractBootFiles(raw: string, folder: string, shown: strin
     ];
     throw new UserError(`${shown} cannot be booted: its boot partition lacks ${missing.join(', ')}`);
   }
-  const deviceTree = DEVICE_TREES.map((name) => contents.get(name)).find((bytes) => bytes !== undefined);
+  const deviceTree = trees.map((path) => contents.get(path)).find((bytes) => bytes !== undefined);
   const place = async (name: string, bytes: Buffer): Promise<string> => {
     const path = join(folder, name);
     await writeFile(path, bytes);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../../src/audit/image.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { parseLock } from '../../src/engine/lock.ts';
+import { readConfigTxt } from '../../src/qemu/boot-files.ts';
 import { checkDevice } from '../../src/qemu/check.ts';
 import type { Device } from '../../src/qemu/device.ts';
 import { type Drive, drive, failures, PATIENCE, restart } from '../boot/drive.ts';
@@ -68,8 +69,14 @@ describe('an upgrade of the booted image from a local archive', () => {
 
   async function bootState() {
     const text = async (path: string) => (await card.guest.bootFile(path))?.toString() ?? '';
-    const [cmdline, config] = [await text('/cmdline.txt'), await text('/config.txt')];
-    return { cmdline, config, running: await shell('cat /proc/cmdline') };
+    const config = await text('/config.txt');
+    const cmdline = await text(`/${readConfigTxt(config).prefix}cmdline.txt`);
+    // The folder is another one each time, and what fills the sector up says nothing.
+    return {
+      cmdline,
+      config: config.replace(/^os_prefix=.*\n/m, '').trimEnd(),
+      running: await shell('cat /proc/cmdline'),
+    };
   }
 
   /** Makes one of the archives the guest's, fetches nothing but its index, and says how that ended. */

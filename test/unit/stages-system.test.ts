@@ -191,7 +191,10 @@ describe('what is made of everybody’s contributions', () => {
     );
     expect(textOf(bootFiles, made, '/etc/default/raspi-extra-cmdline')).toBe('rootfstype=ext4 panic=10\n');
     expect(textOf(bootFiles, made, '/etc/default/raspi-firmware-custom')).toBe('gpu_mem=16\n');
-    expect(contribute(bootFiles).diversions).toEqual(['/etc/default/raspi-firmware']);
+    expect(contribute(bootFiles).diversions).toEqual([
+      '/etc/default/raspi-firmware',
+      '/etc/kernel/postinst.d/z50-raspi-firmware',
+    ]);
   });
 });
 

@@ -38,7 +38,10 @@ export function masterBootRecord(id: string, rootSectors: number): Buffer {
 export const rootSize = (used: number): number => Math.ceil((used * 1.1 + SPARE) / ALIGN) * ALIGN;
 
 // --invariant would set the id too, so it comes first. FAT takes files in the order of their names and no time later than
-// the build's. Meanwhile the root's files are counted: blocks of 4 KiB, as ext4 will use; folders and links are one each.
+// the build's. Folders that kernels are written into are as long already as they will be: a folder that grows at a power cut
+// may end in whatever the card held there before, and the check of the next start would make that fit at the others' cost.
+// Meanwhile the root's files are counted: blocks of 4 KiB, as ext4 will use; folders and links are one each.
+const ROOM = 24;
 const BOOT = `
 image=/tmp/out/image.img; id=$1
 find /tmp/image -xdev -path /tmp/image/boot/firmware -prune -o -printf '%s\\n' | awk '{ blocks += int(($1 + 4095) / 4096) + ($1 == 0) } END { print blocks * 4096 }' > /tmp/used &
@@ -49,6 +52,12 @@ cd /tmp/image/boot/firmware
 find . -mindepth 1 -type d | LC_ALL=C sort | sed 's|^./|::|' | while read -r folder; do mmd -i "$image@@${BOOT_START * SECTOR}" "$folder"; done
 find . -mindepth 1 -type d | LC_ALL=C sort | { echo .; cat; } | while read -r folder; do
   find "$folder" -maxdepth 1 -type f | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0r sh -c 'target=$1; shift; mcopy -m -i "$0" "$@" "$target"' "$image@@${BOOT_START * SECTOR}" "::$(echo "$folder" | sed 's|^.||')/"
+done
+mkdir -p /tmp/room
+for number in $(seq -w 1 ${ROOM}); do : > "/tmp/room/room-for-files-with-long-names-as-kernels-have-$number"; done
+find . -mindepth 1 -type d -name 'set-*' | LC_ALL=C sort | sed 's|^./||' | while read -r folder; do
+  mcopy -m -i "$image@@${BOOT_START * SECTOR}" /tmp/room/* "::$folder/"
+  mdel -i "$image@@${BOOT_START * SECTOR}" "::$folder/room-for-*"
 done
 wait
 cat /tmp/used

@@ -20,6 +20,12 @@ describe('config.txt', () => {
     ['comments and line ends do not matter', '#kernel=no\r\nkernel=yes\r\ninitramfs i followkernel\r\n', 'yes', 'i'],
     ['an empty file means the defaults', '', 'kernel8.img', 'initrd.img'],
   ])('%s', (_, text, kernel, initramfs) => {
-    expect(readConfigTxt(text)).toEqual({ kernel, initramfs });
+    expect(readConfigTxt(text)).toEqual({ prefix: '', kernel, initramfs });
+  });
+
+  it('names a folder for all of them', () => {
+    expect(readConfigTxt('os_prefix=set-a/\nkernel=k\ninitramfs i\n')).toEqual({
+      ...{ prefix: 'set-a/', kernel: 'k', initramfs: 'i' },
+    });
   });
 });
