@@ -4,7 +4,7 @@ import { kernelChecks } from './kernel/checks.ts';
 
 /** Never vfat (boot partition), virtio (emulator), usbnet (Pi 3's Ethernet) or dm-crypt. */
 const blocked = words(`
-  cramfs freevxfs hfs hfsplus jffs2 udf firewire-core firewire-ohci atm can dccp rds sctp tipc n-hdlc ax25 netrom x25
+  cramfs freevxfs hfs hfsplus jffs2 squashfs udf firewire-core firewire-ohci atm can dccp rds sctp tipc n-hdlc ax25 netrom x25
   rose af_802154 appletalk ipx bluetooth btusb btbcm hci_uart bnep
   rxrpc llc2 phonet qrtr smc nfc kcm caif-socket l2tp-core l2tp-ip l2tp-ppp n-gsm vivid thunderbolt
   overlay
