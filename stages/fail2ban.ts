@@ -10,7 +10,7 @@ export const fail2ban = defineStage({
   name: 'fail2ban',
   title: 'Ban addresses that guess passwords (fail2ban)',
   about:
-    'Two jails read the journal: sshd, and the web log-in, whose attempts nginx reports with the real address. A banned address is refused by nftables before ufw sees it, for IPv4 and IPv6. Networks that the site file names under `network.management` are banned for ten minutes at most, and a power cycle ends every ban. Change `maxRetry` and `banMinutes`, and name networks that are never banned in `ignore`.',
+    'Two jails read the journal: sshd, and the web log-in, whose attempts nginx reports with the real address. A banned address is refused by nftables before ufw sees it, for IPv4 and IPv6. Wrong keys for an account that exists are no failure for it, since an agent offers all it holds; sshd itself refuses such an address after about five log-ins, for longer each time. Networks that the site file names under `network.management` are banned for ten minutes at most, and a power cycle ends every ban. Change `maxRetry` and `banMinutes`, and name networks that are never banned in `ignore`.',
   guide: {
     6: built(
       'A jail.d drop-in reads the journal; there is no auth.log on Debian 13, and a copied jail.conf freezes all defaults.',

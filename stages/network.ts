@@ -66,12 +66,15 @@ export const network = defineStage({
         cameras: {
           ...run('Cameras that have a network of their own reach nothing on the device', 'sh', {
             guide: [34, 35, 36],
-            matches: /^(no cameras|-A ufw-user-input -i cameras -j DROP)$/m,
+            matches: [
+              /^(no cameras|-A ufw-user-input -i cameras -j DROP)$/m,
+              /^(no cameras|-A ufw6-user-input -i cameras -j DROP)$/m,
+            ],
           }),
           run: [
             'sh',
             '-c',
-            'if test -e /sys/class/net/cameras; then iptables -S ufw-user-input; else echo no cameras; fi',
+            'if test -e /sys/class/net/cameras; then iptables -S ufw-user-input; ip6tables -S ufw6-user-input; else echo no cameras; fi',
           ],
         },
         effective: run('NetworkManager uses our settings', 'NetworkManager --print-config', {
