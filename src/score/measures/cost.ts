@@ -34,8 +34,9 @@ echo "cost $memory $processes $before $after $(systemd-analyze time --no-pager |
 
 /** Reads the line that the script printed; undefined while there is none. */
 export function readCost(text: string): Cost | undefined {
+  // On a console it may stand behind the prompt of a log-in.
   const [, total, free, processes, before, after, boot = ''] =
-    /^cost (\d+) (\d+) (\d+) (\d+) (\d+) (.*)$/m.exec(text.replaceAll('\r', '')) ?? [];
+    /\bcost (\d+) (\d+) (\d+) (\d+) (\d+) (.*)$/m.exec(text.replaceAll('\r', '')) ?? [];
   if (after === undefined) return undefined;
   return {
     memory: Math.round((Number(total) - Number(free)) / 1024),

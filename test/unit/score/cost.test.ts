@@ -3,7 +3,7 @@ import { costFigures, readCost } from '../../../src/score/measures/cost.ts';
 
 it('cost: the line on the console, and both images side by side', () => {
   const line = 'cost 1000000 750000 80 1000 2000 Startup finished in 5s (kernel) + 9s (userspace) = 14s\r';
-  const cost = readCost(`[  OK  ] Reached target\r\n${line}\n`);
+  const cost = readCost(`[  OK  ] Reached target\r\nplain login: ${line}\n`);
   expect(cost).toEqual({
     memory: 244,
     total: 977,
