@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { UserError } from '../src/core/errors.ts';
 import { type BreakName, breakNames } from '../test/power-cut/breaks.ts';
 import { powerCuts } from '../test/power-cut/run.ts';
+import { type WorkName, workNames } from '../test/power-cut/work.ts';
 
 const project = join(import.meta.dirname, '..');
 const number = (text: string): number => {
@@ -17,7 +18,12 @@ const part = (text: string): [number, number] => {
 };
 
 const program = new Command('ci/power-cut')
-  .description('Cut the power of a first boot at every flush and between flushes. Goes on where the last run ended.')
+  .description(
+    'Cut the power of a first boot, or of a work of a ready device, at every flush and between flushes. Goes on where the last run ended.',
+  )
+  .addOption(
+    new Option('--work <name>', 'cut at this work of a ready device, not at the first boot').choices(workNames),
+  )
   .option('--full', 'every flush, one random subset after each, 60 points of the whole image, 40 chains of five cuts')
   .option('--sample <count>', 'only so many flushes and subsets, spread over all steps', number, 12)
   .option('--random <share>', 'random subsets of unflushed sectors, as a share of the flushes', number)
@@ -47,13 +53,15 @@ const given = program.opts<{
   readonly state: string;
   readonly cpus: number;
   readonly break?: BreakName;
+  readonly work?: WorkName;
 }>();
 
 const full = given.full === true;
 const started = Date.now();
 const { text, failures } = await powerCuts({
   ...{ image: given.image, seed: given.seed, minutes: given.minutes, cpus: given.cpus, part: given.parts },
-  folder: given.break === undefined ? given.state : `${given.state}-${given.break}`,
+  folder: [given.state, given.break, given.work].filter((word) => word !== undefined).join('-'),
+  ...(given.work === undefined ? {} : { work: given.work }),
   ...(full ? {} : { sample: given.sample }),
   ...(given.steps === undefined ? {} : { steps: given.steps }),
   ...(given.break === undefined ? {} : { broken: given.break }),

@@ -42,8 +42,9 @@ export const backup = defineStage({
         text('/usr/share/amslpr/backup.json', `${JSON.stringify({ retention, images })}\n`),
         overlay('/etc/systemd/system/amslpr-backup.service'),
         overlay('/etc/systemd/system/amslpr-backup.timer', { data: { time } }),
+        overlay('/etc/systemd/system/amslpr-restore-undo.service'),
       ],
-      units: { 'amslpr-backup.timer': 'enabled' },
+      units: { 'amslpr-backup.timer': 'enabled', 'amslpr-restore-undo.service': 'enabled' },
       // The application's account passes through to the copy of its database that it makes; it can list nothing.
       dataBinds: [{ path: '/var/backups/amslpr', name: 'backups', mode: '0751', owner: 'root:amslpr-admins' }],
       checks: backupChecks(time),

@@ -137,7 +137,8 @@ def main(argv: list[str], places: Places | None = None) -> int:
     cat = verbs.add_parser('cat', help='write a backup, encrypted as it is, to standard output')
     cat.add_argument('name')
     back = verbs.add_parser('restore', help='put a decrypted backup in place of what is there')
-    back.add_argument('archive', help='the decrypted .tar.gz, or - for standard input')
+    back.add_argument('archive', nargs='?', help='the decrypted .tar.gz, or - for standard input')
+    back.add_argument('--after-cut', action='store_true', help='take back a restore that a power cut ended')
     back.add_argument('--tls', action='store_true', help='restore TLS key and certificate too')
     back.add_argument('--check-only', action='store_true', help='say whether it could be restored, and change nothing')
     arguments = parser.parse_args(argv)
@@ -168,6 +169,11 @@ def answer(arguments: argparse.Namespace, places: Places) -> int:
     else:
         from amslpr_device import restore
 
+        if arguments.after_cut:
+            print(restore.after_cut(places))
+            return 0
+        if arguments.archive is None:
+            raise BackupError('it needs a decrypted archive, or - for standard input')
         print(restore.restore(places, arguments.archive, tls=arguments.tls, check_only=arguments.check_only))
     return 0
 

@@ -75,6 +75,8 @@ def exclusive(places: Places) -> Iterator[None]:
             raise BackupError('Another backup or restore is running') from None
         for left_over in places.backups.glob('.amslpr-*.part'):
             left_over.unlink()
+        # A power cut leaves what a restore has unpacked, in the clear.
+        shutil.rmtree(places.backups / '.restore', ignore_errors=True)
         yield
 
 

@@ -2,7 +2,7 @@
 
 Everything is read, checked and written beside its place first; only then the application stops, for a few renames.
 What was there before is kept in /var/lib/amslpr/before-restore-TIME. When the application does not answer afterwards,
-the old files go back.
+or the power goes meanwhile, the old files go back.
 """
 
 import hashlib
@@ -20,9 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from amslpr_device import restore_undo
 from amslpr_device.backup_database import ACCOUNT, DatabaseError, check_database
 from amslpr_device.backup_places import FORMAT, MEBIBYTE, BackupError, Places, exclusive, sync_folder
 from amslpr_device.restore_services import Services
+from amslpr_device.restore_undo import beside
 
 MEMBER = re.compile(
     r'(manifest\.json|database/[\w-]+\.db|settings/config\.json|state/config\.json|state/config/[\w.-]+'
@@ -45,8 +47,8 @@ def restore(places: Places, archive: str, tls: bool = False, check_only: bool = 
     """Restores `archive` (a path, or - for standard input) and returns what was done. Raises BackupError."""
     system = system or Services(places)
     with exclusive(places):
+        restore_undo.undo(places)
         staging = places.backups / '.restore'
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
         try:
             manifest = unpack(places, archive, staging)
@@ -139,33 +141,31 @@ def plan(places: Places, staging: Path, manifest: dict[str, Any], tls: bool) -> 
 def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
     """Stops the application, exchanges the files, starts it, and goes back when it does not answer."""
     aside = places.state / f'before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}'
-    aside.mkdir(mode=0o700)
-    moved: list[tuple[Path, Path | None]] = []
+    restore_undo.begin(places, aside, [item.target for item in items])
     try:
+        aside.mkdir(mode=0o700)
         for item in items:
             put_beside(item)
+        system.stop()
     except BaseException:
-        clean_up(items)
+        restore_undo.undo(places)
         raise
-    system.stop()
     try:
+        # A journal of the old database would be played into the new one; sessions may be of accounts that are gone.
+        ends = ('', '-journal', '-wal', '-shm')
+        old = [Path(f'{item.target}{end}') for item in items for end in ends] + [places.state / 'flask_session']
+        restore_undo.about_to_move(places, old)
+        for path in old:
+            set_aside(places, aside, path)
         for item in items:
-            # A journal of the old database would be played into the new one.
-            for old in (item.target, *(Path(f'{item.target}{end}') for end in ('-journal', '-wal', '-shm'))):
-                moved.append((old, set_aside(places, aside, old)))
-            beside(item).rename(item.target)
+            beside(item.target).rename(item.target)
             sync_folder(item.target.parent)
-        # Sessions may be of accounts that are not there any more.
-        sessions = places.state / 'flask_session'
-        moved.append((sessions, set_aside(places, aside, sessions)))
-        sync_folder(aside)
         system.start(tls)
         system.wait_until_healthy()
+        restore_undo.end(places)
     except BaseException as error:
         system.stop()
-        for target, kept in reversed(moved):
-            put_back(target, kept)
-        clean_up(items)
+        restore_undo.undo(places)
         system.start(tls)
         if isinstance(error, (BackupError, OSError, subprocess.CalledProcessError)):
             raise BackupError(f'{error}; the old files are back in place') from error
@@ -173,20 +173,17 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
     return aside
 
 
-def beside(item: Item) -> Path:
-    """Where a file waits for its place, on the same file system."""
-    return item.target.with_name(f'.{item.target.name}.restored')
-
-
-def clean_up(items: list[Item]) -> None:
-    """Removes what still waits."""
-    for item in items:
-        beside(item).unlink(missing_ok=True)
+def after_cut(places: Places) -> str:
+    """Takes a restore back that was cut off, before the application starts."""
+    with exclusive(places):
+        if restore_undo.undo(places):
+            return 'A restore was cut off: everything is as it was before it. Restore again'
+    return 'No restore was cut off'
 
 
 def put_beside(item: Item) -> None:
     """Copies a staged file next to its target, with its final owner and mode."""
-    new = beside(item)
+    new = beside(item.target)
     new.unlink(missing_ok=True)
     shutil.copyfile(item.staged, new)
     if os.geteuid() == 0:
@@ -196,20 +193,10 @@ def put_beside(item: Item) -> None:
         os.fsync(file.fileno())
 
 
-def set_aside(places: Places, aside: Path, path: Path) -> Path | None:
-    """Moves what is at `path` below `aside`; None when nothing is there."""
+def set_aside(places: Places, aside: Path, path: Path) -> None:
+    """Moves what is at `path` below `aside`, if anything is there."""
     if not os.path.lexists(path):
-        return None
+        return
     kept = aside / path.relative_to(places.root)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, kept)
-    return kept
-
-
-def put_back(target: Path, kept: Path | None) -> None:
-    """Undoes set_aside, and removes what came in between."""
-    if os.path.lexists(target):
-        shutil.rmtree(target) if target.is_dir() and not target.is_symlink() else target.unlink()
-    if kept is not None:
-        shutil.move(kept, target)
-        sync_folder(target.parent)
+    restore_undo.move(path, kept)

@@ -265,6 +265,78 @@ def test_restore_goes_back_when_the_application_does_not_answer(places: Places) 
     assert services.calls == ['stop', 'start', 'stop', 'start']
 
 
+def tree(places: Places) -> dict[str, bytes]:
+    """Content of everything that a restore could change."""
+    found = {}
+    for folder in (places.state, places.settings):
+        for path in sorted(folder.rglob('*')):
+            if path.is_file():
+                found[str(path.relative_to(places.root))] = path.read_bytes()
+    return found
+
+
+def cut(places: Places, clear: Path, step: int) -> bool:
+    """Restores in a process that ends at its nth step, as when the power goes; whether it came to its end before."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def counted(function: Any) -> Any:
+            def call(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+                return function(*arguments, **options)
+
+            return call
+
+        Path.rename = counted(Path.rename)  # type: ignore[method-assign]
+        Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]
+        os.fsync = counted(os.fsync)
+        try:
+            restore.restore(places, str(clear), tls=True, system=Services())
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9)
+    return code == 0
+
+
+def test_a_cut_restore_is_taken_back(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    clear = decrypt(places, backup.create(places))
+    change(places, 'DELETE FROM vehicles')
+    (places.state / 'config/users.json').write_text('{"users": {"later": {}}}')
+    (places.state / 'config/crypto.key').unlink()
+    (places.state / 'flask_session').mkdir()
+    (places.state / 'flask_session/one').write_text('a session')
+    before = tree(places)
+    step = 0
+    # The last steps remove the record: from then on the restore counts.
+    while (not cut(places, clear, step) and (places.backups / '.restore.json').exists()) or step < 30:
+        assert backup.main(['restore', '--after-cut'], places) == 0
+        assert tree(places) == before, f'cut at step {step}'
+        assert not (places.backups / '.restore').exists()
+        step += 1
+    assert step > 50
+    assert rows(places) == 1000
+    restored = tree(places)
+    assert backup.main(['restore', '--after-cut'], places) == 0
+    assert tree(places) == restored
+    assert 'No restore was cut off' in capsys.readouterr().out
+
+
+def test_the_next_restore_takes_a_cut_one_back_first(places: Places) -> None:
+    clear = decrypt(places, backup.create(places))
+    change(places, 'DELETE FROM vehicles')
+    assert not cut(places, clear, 40)
+    said = restore.restore(places, str(clear), system=Services())
+    assert rows(places) == 1000
+    with closing(sqlite3.connect(Path(said.split()[-1]) / 'var/lib/amslpr/data/amslpr.db')) as database:
+        assert database.execute('SELECT count(*) FROM vehicles').fetchone()[0] == 0
+
+
 def test_check_only_changes_nothing(places: Places) -> None:
     clear = decrypt(places, backup.create(places))
     change(places, 'DELETE FROM vehicles')

@@ -3,7 +3,7 @@ import type { CheckResult } from '../core/check.ts';
 import { StepError } from '../core/errors.ts';
 import { openBundle } from './bundle.ts';
 import type { Guest } from './guest.ts';
-import { openSsh, type Ssh, type SshTarget } from './ssh.ts';
+import { openSsh, type Reachable, type Ssh, type SshTarget } from './ssh.ts';
 
 /** By its full path: an administrator's PATH over SSH has no sbin. */
 const PROGRAM = '/usr/sbin/amslpr-device';
@@ -32,7 +32,11 @@ export interface Device extends AsyncDisposable {
 }
 
 /** `password`: of sudo; the bundle is opened with the admin's own key when it is not given. */
-export async function openDevice(guest: Guest, target: SshTarget, password?: string): Promise<Device> {
+export async function openDevice(
+  guest: Reachable & Pick<Guest, 'bootFile'>,
+  target: SshTarget,
+  password?: string,
+): Promise<Device> {
   const ssh = await openSsh(guest, target);
   let known = password;
   const close = (): Promise<void> => ssh.close();

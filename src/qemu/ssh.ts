@@ -24,14 +24,17 @@ export interface Ssh extends AsyncDisposable {
 
 let connections = 0;
 
-const common = (guest: Guest): string[] => [
+/** What a connection needs to know of a guest. */
+export type Reachable = Pick<Guest, 'ports' | 'folder'>;
+
+const common = (guest: Reachable): string[] => [
   ...['-p', String(guest.ports.ssh), '-F', 'none', '-o', `UserKnownHostsFile=${join(guest.folder, 'known_hosts')}`],
   // The first contact is with the guest that was just made, on the loopback interface; its key must stay the same.
   ...['-o', 'StrictHostKeyChecking=accept-new', '-o', 'ConnectTimeout=60', '-o', 'LogLevel=ERROR'],
 ];
 
 /** Logs in. @throws StepError with what ssh said */
-export async function openSsh(guest: Guest, { user, identity }: SshTarget, seconds = 120): Promise<Ssh> {
+export async function openSsh(guest: Reachable, { user, identity }: SshTarget, seconds = 120): Promise<Ssh> {
   connections += 1;
   const socket = join(guest.folder, `ssh-${connections}`);
   const own = ['-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes', '-o', 'IdentityAgent=none', '-i', identity];

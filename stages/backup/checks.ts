@@ -25,6 +25,9 @@ export function backupChecks(time: string): Readonly<Record<string, Check>> {
       guide: [29],
     }),
     'no-archive': absent('No backup is in the image', '/var/backups/amslpr/*', { guide: [66] }),
+    'restore-undo': unit('A restore that a power cut ended is taken back', 'amslpr-restore-undo.service', 'enabled', {
+      guide: [67],
+    }),
     waits: run('The timer waits for its hour', 'systemctl is-active amslpr-backup.timer', {
       ...open,
       guide: [29],

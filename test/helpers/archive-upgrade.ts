@@ -26,13 +26,7 @@ export interface Upgrade {
 
 const KERNEL = /^linux-image-(\d.*)$/;
 
-/**
- * Makes three archives in `folder` with newer versions of every package that the plan's stages touch, and with a newer
- * kernel: `good`, `unsigned` and `expired`. The packages are those of the lock, from the cache.
- */
-export async function makeUpgrade(folder: string, plan: Plan, tree: Tree, lock: Lock): Promise<Upgrade> {
-  const touched = touchedPackages(plan, tree);
-  const bumped = new Map(touched.map(({ name, version }) => [name, version]));
+function kernelOf(lock: Lock): { kernel: LockedPackage; meta: LockedPackage; oldRelease: string } {
   const kernels = lock.image.packages.filter(({ name }) => KERNEL.test(name));
   const [kernel] = kernels;
   const oldRelease = KERNEL.exec(kernel?.name ?? '')?.[1];
@@ -40,6 +34,42 @@ export async function makeUpgrade(folder: string, plan: Plan, tree: Tree, lock: 
   if (kernel === undefined || oldRelease === undefined || meta === undefined || kernels.length !== 1) {
     throw new Error(`the lock has ${kernels.length} kernels`);
   }
+  return { kernel, meta, oldRelease };
+}
+
+/** Makes the archive `good` in `folder` with nothing but a newer kernel. */
+export async function makeKernelUpgrade(
+  folder: string,
+  lock: Lock,
+): Promise<Pick<Upgrade, 'key' | 'versions' | 'oldRelease' | 'newRelease'>> {
+  const { kernel, meta, oldRelease } = kernelOf(lock);
+  const cache = await openCache();
+  await download(cache, [kernel, meta], () => findMirrors(), silent);
+  const pool = join(folder, 'pool');
+  await mkdir(pool, { recursive: true });
+  const versions = new Map<string, string>();
+  for (const [one, make] of [
+    [kernel, newerKernel],
+    [meta, newerKernelMeta],
+  ] as const) {
+    const deb = make(await readDeb(packageFile(cache, one)), oldRelease);
+    const name = deb.control.get('Package') ?? '';
+    versions.set(name, deb.control.get('Version') ?? '');
+    await writeDeb(deb, join(pool, `${name}.deb`));
+  }
+  const key = await makeArchiveKey(join(folder, 'gpg'));
+  await writeArchive(join(folder, 'good'), { key });
+  return { key, versions, oldRelease, newRelease: nextRelease(oldRelease) };
+}
+
+/**
+ * Makes three archives in `folder` with newer versions of every package that the plan's stages touch, and with a newer
+ * kernel: `good`, `unsigned` and `expired`. The packages are those of the lock, from the cache.
+ */
+export async function makeUpgrade(folder: string, plan: Plan, tree: Tree, lock: Lock): Promise<Upgrade> {
+  const touched = touchedPackages(plan, tree);
+  const bumped = new Map(touched.map(({ name, version }) => [name, version]));
+  const { kernel, meta, oldRelease } = kernelOf(lock);
   const locked = lock.image.packages.filter(({ name }) => bumped.has(name));
   const cache = await openCache();
   await download(cache, [...locked, kernel, meta], () => findMirrors(), silent);

@@ -31,6 +31,10 @@ export interface StartOptions {
   readonly settle: number;
   /** The longest that it may take. */
   readonly patience: number;
+  /** A port of this host that leads to the guest's SSH. */
+  readonly port?: number;
+  /** Done in the guest once it is ready; the power goes `settle` seconds after it. Needs `port`. */
+  readonly work?: () => Promise<void>;
   /** Called five times a second. */
   readonly watch?: (seen: { readonly console: string; readonly logBytes: number; readonly seconds: number }) => void;
 }
@@ -53,7 +57,7 @@ const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
 /** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */
 export async function runCard(options: StartOptions): Promise<Outcome> {
-  const { folder, firmware, card, whole, cpus, patience, settle, cutAfter, watch } = options;
+  const { folder, firmware, card, whole, cpus, patience, settle, cutAfter, port, work, watch } = options;
   const tools = await bootTools();
   const [overlay, log, serial] = ['card.qcow2', 'writes.log', 'console.log'].map((name) => join(folder, name)) as [
     string,
@@ -85,7 +89,14 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
     ...['-blockdev', `driver=blklogwrites,node-name=card,file=view,log.driver=file,log.filename=${log}`],
     // Zeros are written as zeros: the log has what the card is given.
     ...['-device', 'virtio-blk-pci,drive=card,write-zeroes=off'],
-    ...['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile=', '-device', 'virtio-rng-pci'],
+    ...[
+      '-netdev',
+      `user,id=net${port === undefined ? '' : `,hostfwd=tcp:127.0.0.1:${port}-:22`}`,
+      '-device',
+      'virtio-net-pci,netdev=net,romfile=',
+      '-device',
+      'virtio-rng-pci',
+    ],
   ]);
   const started = Date.now();
   const seconds = (): number => (Date.now() - started) / 1000;
@@ -96,6 +107,9 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   let size = 0;
   let written = 0;
   let said: { readonly state: Outcome['state']; readonly seconds: number } | undefined;
+  let working: Promise<void> | undefined;
+  let done = work === undefined ? 0 : Number.POSITIVE_INFINITY;
+  let fault: unknown;
   try {
     while (!over && seconds() < (cutAfter ?? patience)) {
       await sleep(200);
@@ -106,14 +120,26 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
       const word = SAID.exec(text)?.[1]?.split(' ')[0];
       if (word !== undefined) said ??= { state: word as Outcome['state'], seconds: seconds() };
       if (cutAfter !== undefined || said === undefined) continue;
-      const spare = seconds() - said.seconds - settle;
+      if (said.state === 'ready' && work !== undefined) {
+        working ??= work()
+          .catch((error: unknown) => {
+            fault = error;
+          })
+          .finally(() => {
+            done = seconds();
+          });
+        if (done > seconds()) continue;
+      }
+      const spare = seconds() - (working === undefined ? said.seconds : done) - settle;
       if (spare > RESTLESS || (spare > 0 && seconds() > written + QUIET)) break;
     }
   } finally {
     // Not gently: QEMU would write back and say good-bye to its disks.
     if (!over) process.kill(qemu.pid, 'SIGKILL');
     await qemu.ended;
+    await working;
   }
+  if (fault !== undefined) throw fault;
   const text = await readFile(serial, 'latin1');
   const end = { seconds: seconds(), console: text, log };
   if (cutAfter !== undefined && !over) return { ...end, state: 'cut' };

@@ -1,14 +1,17 @@
-import { open, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostRunner } from '../../src/host/runner.ts';
 import { extractBootFiles } from '../../src/qemu/boot-files.ts';
 import { type EphemeralSite, ephemeralSite } from '../../src/qemu/ephemeral-site.ts';
+import { freePorts } from '../../src/qemu/network.ts';
 import { personalizeInPlace } from '../../src/site/personalize.ts';
 import { applyBreak, type BreakName } from './breaks.ts';
 import { openCard } from './card.ts';
 import { type Identity, inspect } from './inspect.ts';
 import { type Firmware, runCard } from './machine.ts';
 import { maskedInitramfs } from './masked.ts';
+import { loginTo } from './session.ts';
+import type { Work } from './work.ts';
 import { readWriteLog } from './write-log.ts';
 
 /** A whole first boot, with everything that it wrote; what all points are made of. */
@@ -27,6 +30,9 @@ export interface Recording {
   readonly identity: Identity;
 }
 
+/** The site's administrator. */
+export const ADMIN = 'driver';
+
 export interface RecordOptions {
   readonly image: string;
   /** Everything is kept here. */
@@ -34,6 +40,8 @@ export interface RecordOptions {
   readonly whole: boolean;
   readonly cpus: number;
   readonly broken?: BreakName;
+  /** What the device does after its first boot. The recording goes on to its end. */
+  readonly work?: { readonly name: string; readonly doing: Work };
 }
 
 /** The smallest card that the image takes is the quickest to look at. */
@@ -47,9 +55,9 @@ export const identityOf = (folder: string): string => join(folder, 'admin');
 
 /** The recording of `folder`, made when there is none. @throws Error when the uncut first boot goes wrong */
 export async function recording(options: RecordOptions): Promise<Recording> {
-  const { image, folder, whole, cpus, broken } = options;
+  const { image, folder, whole, cpus, broken, work } = options;
   const { mtimeMs, size } = await stat(image);
-  const from = `${image} ${size} ${mtimeMs} ${broken ?? 'unbroken'}${whole ? '' : ', masked'}`;
+  const from = `${image} ${size} ${mtimeMs} ${broken ?? 'unbroken'}${whole ? '' : ', masked'}${work ? `, ${work.name}` : ''}`;
   const kept = await readFile(join(folder, 'recording.json'), 'utf8').catch(() => '{}');
   const old = JSON.parse(kept) as Partial<Recording>;
   if (old.from === from) return old as Recording;
@@ -58,6 +66,7 @@ export async function recording(options: RecordOptions): Promise<Recording> {
   await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', image, base]);
   await truncate(base, CARD_GIB * 1024 ** 3);
   if (broken !== undefined) await applyBreak(base, broken, folder);
+  for (const name of ['admin', 'admin.pub']) await rm(join(folder, name), { force: true });
   const site: EphemeralSite = await ephemeralSite(folder);
   await personalizeInPlace(base, site.site, image);
   const { kernel, initramfs, cmdline } = await extractBootFiles(base, folder, image);
@@ -65,9 +74,26 @@ export async function recording(options: RecordOptions): Promise<Recording> {
   await maskedInitramfs(initramfs, firmware.masking);
 
   const marks: { step: string; logBytes: number; seconds: number }[] = [];
+  let now = { logBytes: 0, seconds: 0 };
+  const port = work === undefined ? undefined : (await freePorts()).ssh;
   const told = await runCard({
-    ...{ firmware, card: base, folder, whole, cpus, settle: SETTLE, patience: 1500 },
+    ...{ firmware, card: base, folder, whole, cpus, settle: SETTLE, patience: work === undefined ? 1500 : 9000 },
+    ...(port === undefined || work === undefined
+      ? {}
+      : {
+          port,
+          async work() {
+            await using device = await loginTo(folder, base, port, identityOf(folder));
+            const session = { device, console: join(folder, 'console.log') };
+            await work.doing.prepare(session);
+            marks.push({ step: work.name, ...now });
+            await work.doing.run(session);
+            marks.push({ step: `after ${work.name}`, ...now });
+          },
+        }),
     watch({ console, logBytes, seconds }) {
+      now = { logBytes, seconds };
+      if (marks.some(({ step }) => step === 'ready')) return;
       const steps = [...console.matchAll(/amslpr: (?:\S+: )?(?:working at ([a-z-]+)|(ready))/g)];
       for (const [, step, ready] of steps.slice(marks.length)) {
         marks.push({ step: step ?? ready ?? '', logBytes, seconds });

@@ -14,7 +14,8 @@ export interface Report {
 
 /** What was found, by step. `results` are of all parts; `flushSteps` the step of each flush. */
 export function report(results: readonly Result[], recording: Recording, flushSteps: readonly string[]): Report {
-  const points = results.filter(({ point }) => !point.startsWith('chain'));
+  const points = results.filter(({ point, look }) => !point.startsWith('chain') && look !== true);
+  const looks = results.filter(({ look }) => look === true);
   const chains = results.filter(({ point }) => point.startsWith('chain'));
   const made = results.flatMap(({ identity }) => identity ?? []);
   const twice = repeated(made, recording.identity);
@@ -51,6 +52,11 @@ export function report(results: readonly Result[], recording: Recording, flushSt
     '',
     `Flushes that leave different cards: ${new Set(recording.states).size} of ${recording.states.length}.`,
     `Unmodified image: ${points.filter(({ whole }) => whole).length} points.`,
+    ...(looks.length === 0
+      ? []
+      : [
+          `Looked at without a start: ${looks.length} points, ${looks.filter(({ point }) => point.includes('.')).length} of them random, ${new Set(looks.map(({ state }) => state)).size} different cards, ${looks.filter(({ wrong }) => wrong.length > 0).length} failures.`,
+        ]),
     `Cards cut five times in a row: ${chains.length} (${chains.length * 5} cuts), ${chains.filter(({ wrong }) => wrong.length > 0).length} failures.`,
     `Mean time to ready: ${seconds(false)} with units masked, ${seconds(true)} without.`,
     `Keys made twice: ${twice.length === 0 ? 'none' : twice.join('; ')}.`,

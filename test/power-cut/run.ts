@@ -1,12 +1,14 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BreakName } from './breaks.ts';
 import { tryChains } from './chains.ts';
 import { MASKED } from './masked.ts';
 import { logOf, recording, stepAt } from './record.ts';
 import { type Report, report } from './report.ts';
+import { workCuts } from './run-work.ts';
 import { choose } from './select.ts';
-import { type Bench, type Result, readResults, tryPoints } from './try-points.ts';
+import { allResults, type Bench, tryPoints } from './try-points.ts';
+import type { WorkName } from './work.ts';
 import { readWriteLog } from './write-log.ts';
 
 export interface RunOptions {
@@ -25,6 +27,8 @@ export interface RunOptions {
   readonly steps?: readonly string[];
   /** Record the first boot with masked units too: quicker, and nothing for a full run. */
   readonly quick: boolean;
+  /** Cut at this work of a ready device; the first boot otherwise. */
+  readonly work?: WorkName;
   readonly log: (text: string) => void;
 }
 
@@ -33,6 +37,7 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   const { image, folder, seed, part, log, cpus, broken, quick } = options;
   const until = Date.now() + options.minutes * 60_000;
   await mkdir(folder, { recursive: true });
+  if (options.work !== undefined) return workCuts(options.work, options);
   log(`Seed: ${seed}`);
   log(`Masked in boots that are not marked as whole: ${MASKED.join(' ')}`);
   const recorded = await recording({ image, folder, whole: !quick, cpus, ...(broken ? { broken } : {}) });
@@ -50,9 +55,4 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   await tryPoints(bench, tries);
   await tryChains(bench, Math.ceil(options.chains / part[1]));
   return report(await allResults(folder, seed), recorded, flushSteps);
-}
-
-async function allResults(folder: string, seed: string): Promise<Result[]> {
-  const names = (await readdir(folder)).filter((name) => name.startsWith(`results-${seed}-`));
-  return (await Promise.all(names.map((name) => readResults(join(folder, name))))).flat();
 }
