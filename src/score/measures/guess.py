@@ -1,8 +1,8 @@
 """Guesses passwords of a device, as a person with bad intentions would; started on a neighbour by the measure `bans`.
 
-Usage: guess.py KIND SOURCE TARGET TRIES ACCOUNT, KIND being `ssh` (a user that does not exist, with a key), `known` (the
-same for ACCOUNT, which does), `greet` (a connection to the SSH port that reads the greeting) or `web` (a wrong password
-for the log-in page, with its token).
+Usage: guess.py KIND SOURCE TARGET TRIES ACCOUNT, KIND being `ssh` (a user that does not exist, with a key), `known`
+(the same for ACCOUNT, which does), `greet` (a connection to the SSH port that reads the greeting) or `web` (a wrong
+password for the log-in page, with its token).
 Stops at the first try that finds no connection, or one that ends without a word. Prints JSON: for each try its begin
 and end in seconds of the monotonic clock, and what came of it: `answered`, `limited` (429), or `refused` and why.
 """
