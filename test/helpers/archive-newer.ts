@@ -86,7 +86,7 @@ export function newerKernel(deb: Deb, release: string): Deb {
 }
 
 /** @throws Error when the kernel is compressed, or does not say its release */
-function renamedKernel(image: Buffer, release: string, next: string): Buffer {
+export function renamedKernel(image: Buffer, release: string, next: string): Buffer {
   const changed = Buffer.from(image);
   let found = 0;
   for (let at = changed.indexOf(release); at >= 0; at = changed.indexOf(release, at + 1)) {

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { copyBoot, loadedFrom, repairBoot } from './firmware.ts';
+import { findBootPartition } from '../../src/site/boot-partition.ts';
+import { type BootPlace, checkedBoot, firmwareOf, loadedFrom } from './firmware.ts';
 import type { Outcome } from './machine.ts';
 import { identityOf } from './record.ts';
 import { loginTo } from './session.ts';
@@ -13,23 +14,18 @@ export type Starts = ReadonlyMap<string, string>;
 /** Judges cards that were cut at a kernel upgrade: the old set of boot files or the new one, nothing between. */
 export function afterUpgrade(folder: string, work: Work, starts: Starts): AfterWork {
   return {
-    firmware: loadedFrom,
+    firmware: firmwareOf,
     async look(card, place) {
-      const copy = join(place, 'boot.raw');
-      const wrong: string[] = [];
+      const copy = join(place, 'boot.part');
       try {
-        await copyBoot(card, copy);
-        wrong.push(...(await strange(copy, place, starts)));
-        await repairBoot(copy);
-        wrong.push(
-          ...(await strange(copy, place, starts)).map((text) => `after the check of its file system: ${text}`),
-        );
+        const wrong = await strange(await findBootPartition(card), place, starts);
+        const checked = await strange(await checkedBoot(card, copy), place, starts);
+        return [...wrong, ...checked.map((text) => `after the check of its file system: ${text}`)];
       } catch (error) {
-        wrong.push(String(error));
+        return [String(error)];
       } finally {
         await rm(copy, { force: true });
       }
-      return wrong;
     },
     async finish(card, place, port) {
       await using device = await loginTo(place, card, port, identityOf(folder));
@@ -39,9 +35,9 @@ export function afterUpgrade(folder: string, work: Work, starts: Starts): AfterW
       const release = releaseOf(outcome);
       const known = [...starts.values()].includes(release);
       const running = known ? [] : [`the kernel is ${release || 'none'}, neither the old nor the new one`];
-      if (!finished) return [...running, ...(await strange(card, place, starts))];
+      if (!finished) return [...running, ...(await strange(await findBootPartition(card), place, starts))];
       // Its initramfs was made anew, and is another one than that of the recording.
-      const { names } = await loadedFrom(card, place);
+      const { names } = await loadedFrom(await findBootPartition(card), place);
       const newest = [...starts.values()].at(-1) ?? '';
       return names[0].endsWith(newest) ? running : [...running, `when all was done, the board would start ${names[0]}`];
     },
@@ -52,9 +48,9 @@ export function afterUpgrade(folder: string, work: Work, starts: Starts): AfterW
 export const releaseOf = ({ console }: Pick<Outcome, 'console'>): string =>
   /Linux version (\S+)/.exec(console)?.[1] ?? '';
 
-async function strange(card: string, place: string, starts: Starts): Promise<string[]> {
+async function strange(boot: BootPlace, place: string, starts: Starts): Promise<string[]> {
   try {
-    const { digest, names } = await loadedFrom(card, place);
+    const { digest, names } = await loadedFrom(boot, place);
     return starts.has(digest)
       ? []
       : [`the board would start neither the old nor the new files, but ${names.join(', ')}`];

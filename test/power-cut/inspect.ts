@@ -120,7 +120,8 @@ export async function inspect(card: string, folder: string, identity: string): P
   }
 }
 
-const nothing: Identity = {
+/** Of a card that has none. */
+export const nothing: Identity = {
   ...{ hostKey: '', machineId: '', container: '', bundle: '', tlsKey: '', flaskKey: '', fernetKey: '' },
 };
 

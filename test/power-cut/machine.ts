@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly settle: number;
   /** The longest that it may take. */
   readonly patience: number;
+  /** A script that is all that runs, in the place of systemd. */
+  readonly script?: string;
   /** A port of this host that leads to the guest's SSH. */
   readonly port?: number;
   /** Done in the guest once it is ready; the power goes `settle` seconds after it. Needs `port`. */
@@ -57,7 +59,7 @@ const SAID = /amslpr: (?:[a-z0-9-]+: )?(ready|failed at|waiting at)/;
 
 /** Starts a card under virt until it is ready, fails, or loses its power. QEMU is killed, as by a power cut. */
 export async function runCard(options: StartOptions): Promise<Outcome> {
-  const { folder, firmware, card, whole, cpus, patience, settle, cutAfter, port, work, watch } = options;
+  const { folder, firmware, card, whole, cpus, patience, settle, cutAfter, script, port, work, watch } = options;
   const tools = await bootTools();
   const [overlay, log, serial] = ['card.qcow2', 'writes.log', 'console.log'].map((name) => join(folder, name)) as [
     string,
@@ -82,7 +84,7 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
       '-initrd',
       initramfs,
       '-append',
-      `${firmware.cmdline} ${PATIENT} console=ttyAMA0,115200`,
+      `${firmware.cmdline} ${PATIENT} console=ttyAMA0,115200${script === undefined ? '' : alone(script)}`,
     ],
     ...['-serial', `file:${serial}`],
     ...['-blockdev', `driver=qcow2,node-name=view,discard=unmap,file.driver=file,file.filename=${overlay}`],
@@ -146,3 +148,7 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   if (said !== undefined) return { ...end, ...said };
   return { ...end, state: over ? 'ended' : 'late' };
 }
+
+/** What makes the initramfs hand over to a shell with this script. */
+const alone = (script: string): string =>
+  ` init=/bin/sh -- -c "echo ${Buffer.from(script).toString('base64')} | base64 -d | sh"`;

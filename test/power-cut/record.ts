@@ -45,7 +45,7 @@ export interface RecordOptions {
 }
 
 /** The smallest card that the image takes is the quickest to look at. */
-const CARD_GIB = 4;
+export const CARD_GIB = 4;
 /** Journal, application and web server write on after the device is ready. */
 const SETTLE = 20;
 

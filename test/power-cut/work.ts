@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '../../src/qemu/device.ts';
 
-export const workNames = ['upgrade', 'backup', 'restore'] as const;
+export const workNames = ['upgrade', 'boot-files', 'backup', 'restore'] as const;
 export type WorkName = (typeof workNames)[number];
 
 /** A guest with a log-in, while a work is done in it. */
@@ -21,6 +21,14 @@ export interface Work extends AsyncDisposable {
   /** Looks at a device that is ready again after a cut and finishes the work; says what is wrong. */
   finish(session: Session): Promise<string[]>;
 }
+
+/** Of a recording that has done all itself. */
+export const nothingToDo: Work = {
+  prepare: async () => undefined,
+  run: async () => undefined,
+  finish: async () => [],
+  [Symbol.asyncDispose]: async () => undefined,
+};
 
 /** Nothing else is done by the device meanwhile. */
 export async function quiet({ device }: Session): Promise<void> {
