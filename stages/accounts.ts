@@ -2,29 +2,7 @@ import type { AbsPath } from '../src/core/contribution.ts';
 import { built, runBook, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { accountsChecks, setuid } from './accounts/checks.ts';
-
-/** Programs that run as root for whoever starts them, and that nobody here needs to start that way. */
-const plain = { mode: '0755', owner: 'root:root' } as const;
-const closed = { mode: '0700', owner: 'root:root' } as const;
-const homely = { mode: '0640', owner: 'root:root' } as const;
-const defused = {
-  // Only root looks at what runs by the clock, should somebody install cron.
-  '/etc/cron.d': closed,
-  '/etc/cron.daily': closed,
-  // What each home begins with.
-  '/etc/skel/.bash_logout': homely,
-  '/etc/skel/.bashrc': homely,
-  '/etc/skel/.profile': homely,
-  '/usr/bin/chfn': plain,
-  '/usr/bin/chsh': plain,
-  '/usr/bin/gpasswd': plain,
-  '/usr/bin/mount': plain,
-  '/usr/bin/newgrp': plain,
-  '/usr/bin/umount': plain,
-  '/usr/lib/openssh/ssh-keysign': plain,
-  // Administrators may start it; its PAM file lets nobody but root through.
-  '/usr/bin/su': { mode: '04750', owner: 'root:amslpr-admins' },
-} as const;
+import { defused } from './accounts/modes.ts';
 
 /** Files of packages that have no drop-in folder, or one that scanners do not read, and whose content has to be another. */
 const DIVERSIONS: readonly AbsPath[] = [
@@ -49,10 +27,10 @@ export const accounts = defineStage({
 
   options: Type.Object(
     {
-      minimumLength: Type.Integer({ minimum: 12, maximum: 64, default: 14, description: 'Characters of a password.' }),
+      minimumLength: Type.Integer({ minimum: 12, maximum: 64, default: 15, description: 'Characters of a password.' }),
       maxFailures: Type.Integer({ minimum: 3, maximum: 20, default: 4, description: 'Wrong passwords before a lock.' }),
       lockMinutes: Type.Integer({ minimum: 1, maximum: 1440, default: 15, description: 'How long that lock lasts.' }),
-      idleMinutes: Type.Integer({ minimum: 1, maximum: 480, default: 15, description: 'Idle shells end after this.' }),
+      idleMinutes: Type.Integer({ minimum: 1, maximum: 480, default: 10, description: 'Idle shells end after this.' }),
       sudoMinutes: Type.Integer({ minimum: 0, maximum: 15, default: 5, description: 'How long sudo asks no more.' }),
     },
     { additionalProperties: false },
@@ -79,10 +57,15 @@ export const accounts = defineStage({
         overlay('/etc/issue'),
         overlay('/etc/issue.net'),
         // Nobody is on these lists: root needs no permission.
+        // root logs in at no terminal, whatever program asks for a list of them.
+        text('/etc/securetty', '', '0600'),
         text('/etc/cron.allow', '', '0640'),
         text('/etc/at.allow', '', '0640'),
         // Backups that tools for accounts leave: for root alone, who needs no permission.
-        text('/etc/tmpfiles.d/amslpr-accounts.conf', 'z /etc/shadow- 0000 root root\nz /etc/gshadow- 0000 root root\n'),
+        text(
+          '/etc/tmpfiles.d/amslpr-accounts.conf',
+          'z /etc/shadow- 0000 root shadow\nz /etc/gshadow- 0000 root shadow\n',
+        ),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
         // In the place of Debian's `unix`, which takes an empty password (nullok).
         overlay('/usr/share/pam-configs/amslpr-unix'),

@@ -10,7 +10,7 @@ export function kernelChecks(panicSeconds: number): Readonly<Record<string, Chec
         /^kernel\.pid_max = 65536$/m,
         /^-kernel\.unprivileged_userns_clone = 0$/m,
         /^net\.ipv4\.conf\.all\.forwarding = 0$/m,
-        /^net\.ipv4\.conf\.all\.arp_ignore = 1$/m,
+        /^net\.ipv4\.conf\.all\.arp_ignore = 2$/m,
         /^net\.ipv4\.conf\.all\.route_localnet = 0$/m,
         /^net\.ipv6\.conf\.all\.forwarding = 0$/m,
         /^net\.ipv6\.conf\.default\.accept_redirects = 0$/m,

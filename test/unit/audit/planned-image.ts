@@ -12,6 +12,7 @@ const PACKAGED: readonly TreeNode[] = [
   folder('/tmp', { mode: 0o1777 }),
   folder('/etc/cron.d'),
   folder('/etc/cron.daily'),
+  folder('/etc/sudoers.d'),
   file('/usr/bin/sudo', elf(183), { mode: 0o4755 }),
   file('/usr/bin/su', elf(183), { mode: 0o4755 }),
   file('/etc/sudoers.d/README', '# packaged\n', { mode: 0o440 }),

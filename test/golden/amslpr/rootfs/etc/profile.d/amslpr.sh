@@ -3,5 +3,5 @@ umask 027
 ulimit -c 0
 # In the one way that scanners read. Only bash ends when it is idle; dash knows neither this command nor the variable.
 if [ -n "${BASH_VERSION-}" ] && [ -z "${TMOUT-}" ]; then
-  typeset -xr TMOUT=900
+  typeset -xr TMOUT=600
 fi
