@@ -56,9 +56,9 @@ export const accounts = defineStage({
         overlay('/etc/pam.d/su'),
         overlay('/etc/issue'),
         overlay('/etc/issue.net'),
-        // Nobody is on these lists: root needs no permission.
         // root logs in at no terminal, whatever program asks for a list of them.
         text('/etc/securetty', '', '0600'),
+        // Nobody is on these lists: root needs no permission.
         text('/etc/cron.allow', '', '0640'),
         text('/etc/at.allow', '', '0640'),
         // Backups that tools for accounts leave: for root alone, who needs no permission.

@@ -8,7 +8,9 @@ const SERVE = `iptables -I INPUT -p udp --dport 123 -j ACCEPT
 printf 'local stratum 5\\nallow\\ncmdport 0\\nbindcmdaddress /\\npidfile /run/score-time.pid\\nuser root\\n' >/run/score-time.conf
 "$LOADER" --library-path "$LIBRARIES" /run/score/usr/sbin/chronyd -x -f /run/score-time.conf`;
 
-const ASK = `mkdir -p /run/systemd/timesyncd.conf.d
+// What root makes is not for others; timesyncd is one of them.
+const ASK = `umask 022
+mkdir -p /run/systemd/timesyncd.conf.d
 printf '[Time]\\nNTP=\\nNTP=${SERVER}\\n' >/run/systemd/timesyncd.conf.d/zzz-score.conf
 systemctl restart systemd-timesyncd
 for i in $(seq 60); do [ -e /run/systemd/timesync/synchronized ] && exit; sleep 1; done

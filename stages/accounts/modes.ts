@@ -6,6 +6,11 @@ export const defused = {
   // Only root looks at what runs by the clock, should somebody install cron.
   '/etc/cron.d': closed,
   '/etc/cron.daily': closed,
+  '/etc/cron.hourly': closed,
+  '/etc/cron.monthly': closed,
+  '/etc/cron.weekly': closed,
+  '/etc/cron.yearly': closed,
+  '/etc/crontab': { mode: '0600', owner: 'root:root' },
   '/etc/sudoers.d': { mode: '0750', owner: 'root:root' },
   // What each home begins with.
   '/etc/skel/.bash_logout': homely,

@@ -22,6 +22,20 @@ export function fail2banChecks(local: `/${string}`, maxRetry: number, banMinutes
       guide: [6],
       matches: /^# WARNING: heavily refactored/m,
     }),
+    follows: {
+      ...run('fail2ban reads the journal where it is now', 'sh', {
+        guide: [6, 52],
+        when: 'data-open',
+        matches: /\/var\/log\/journal\//,
+        why: 'It starts before the data is open, with the journal in memory, and would go on reading that: nobody would ever be banned.',
+      }),
+      // Just after a start it may be on its way there; the checks below ask it as well.
+      run: [
+        'sh',
+        '-c',
+        'for i in $(seq 60); do readlink /proc/$(systemctl show --value --property MainPID fail2ban.service)/fd/* | grep -m 1 /var/log/journal/ && fail2ban-client ping && break; sleep 1; done',
+      ],
+    },
     valid: run('The configuration is valid', 'fail2ban-client -t', {
       guide: [6],
       matches: /OK: configuration test is successful/,
@@ -42,15 +56,6 @@ export function fail2banChecks(local: `/${string}`, maxRetry: number, banMinutes
       matches: /_BOOT_ID=[0-9a-f]{32}/,
       why: 'fail2ban reads the journal of the last minutes when it starts: failures of an earlier start would ban again.',
     }),
-    follows: {
-      ...run('fail2ban reads the journal where it is now', 'sh', {
-        guide: [6, 52],
-        when: 'data-open',
-        matches: /\/var\/log\/journal\//,
-        why: 'It starts before the data is open, with the journal in memory, and would go on reading that: nobody would ever be banned.',
-      }),
-      run: ['sh', '-c', 'readlink /proc/$(systemctl show --value --property MainPID fail2ban.service)/fd/*'],
-    },
     ban: run('A ban lasts as long as it should', 'fail2ban-client get sshd bantime', {
       guide: [6],
       matches: new RegExp(`^${banMinutes * 60}$`, 'm'),
