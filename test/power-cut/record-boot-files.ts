@@ -29,6 +29,7 @@ const script = (old: string, next: string): string =>
     'mount /boot/firmware',
     'mkdir -p /run/systemd/system',
     `cp -al /usr/lib/modules/${old} /usr/lib/modules/${next}`,
+    `cp -al /usr/lib/linux-image-${old} /usr/lib/linux-image-${next}`,
     'sync',
     '/usr/lib/amslpr/boot-writable open',
     'echo amslpr: boot-files: working at kernel; sleep 1',

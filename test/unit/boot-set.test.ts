@@ -33,6 +33,7 @@ cp "$AMSLPR_ROOT/boot/initrd.img-$release" "$to/"
 [ ! -e "$AMSLPR_ROOT/card-bad" ] || echo damaged > "$to/initrd.img-$release"
 printf '# Do not modify this file!\\n\\narm_64bit=1\\n\\nkernel=vmlinuz-%s\\ninitramfs initrd.img-%s\\n\\n# Custom\\ngpu_mem=16\\n' $release $release > "$to/config.txt"
 echo arguments > "$to/cmdline.txt"
+[ -e "$AMSLPR_ROOT/no-tree" ] || echo tree > "$to/bcm2711-rpi-4-b.dtb"
 `;
 
 let root: string;
@@ -110,6 +111,13 @@ describe('boot files', () => {
     const before = boot('config.txt');
     expect(run()).toEqual({ status: 1, stderr: expect.stringContaining('initrd.img-6.2 is not what was written') });
     expect(boot('config.txt')).toBe(before);
+  });
+
+  it('are not named when there is no device tree among them: the firmware would pass over the folder', () => {
+    install('6.2');
+    put('no-tree', '');
+    expect(run()).toEqual({ status: 1, stderr: expect.stringContaining('has no device tree') });
+    expect(named()).toBe('');
   });
 
   it('are left alone when another kernel is removed, and by steps of packages that change none', () => {
