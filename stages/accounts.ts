@@ -62,10 +62,7 @@ export const accounts = defineStage({
         text('/etc/cron.allow', '', '0640'),
         text('/etc/at.allow', '', '0640'),
         // Backups that tools for accounts leave: for root alone, who needs no permission.
-        text(
-          '/etc/tmpfiles.d/amslpr-accounts.conf',
-          'z /etc/shadow- 0000 root shadow\nz /etc/gshadow- 0000 root shadow\n',
-        ),
+        text('/etc/tmpfiles.d/amslpr-accounts.conf', 'z /etc/shadow- 0000 root root\nz /etc/gshadow- 0000 root root\n'),
         // The engine runs pam-auth-update after these are in place; /etc/pam.d is never edited.
         // In the place of Debian's `unix`, which takes an empty password (nullok).
         overlay('/usr/share/pam-configs/amslpr-unix'),

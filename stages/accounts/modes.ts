@@ -12,9 +12,6 @@ export const defused = {
   '/etc/cron.yearly': closed,
   '/etc/crontab': { mode: '0600', owner: 'root:root' },
   '/etc/sudoers.d': { mode: '0750', owner: 'root:root' },
-  // Backups that tools for accounts leave: root needs no permission. tmpfiles says the same at each start.
-  '/etc/gshadow-': { mode: '0000', owner: 'root:shadow' },
-  '/etc/shadow-': { mode: '0000', owner: 'root:shadow' },
   // What each home begins with.
   '/etc/skel/.bash_logout': homely,
   '/etc/skel/.bashrc': homely,
