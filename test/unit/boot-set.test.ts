@@ -66,6 +66,12 @@ beforeEach(() => {
   put('bin/mountpoint', '#!/bin/sh\nexit 0\n', 0o755);
   // Instead of a mount, the hook is told where to write: the arguments end in the script's own three.
   put('bin/unshare', '#!/bin/sh\nwhile [ $# -gt 3 ]; do shift; done\nSET=$1 exec "$3"\n', 0o755);
+  // Notes what is synced, and what config.txt names by then.
+  put(
+    'bin/sync',
+    `#!/bin/sh\necho "sync $* $(sed -n 's/^os_prefix=//p' "$AMSLPR_ROOT/boot/firmware/config.txt")" >> "$AMSLPR_ROOT/synced"\n`,
+    0o755,
+  );
   put('usr/lib/amslpr/boot-writable', '#!/bin/sh\necho "$1" >> "$AMSLPR_ROOT/switched"\n', 0o755);
   put('etc/kernel/postinst.d/z50-raspi-firmware.distrib', HOOK, 0o755);
   mkdirSync(at('run/systemd/system'), { recursive: true });
@@ -87,6 +93,11 @@ describe('boot files', () => {
     expect(boot('set-a/vmlinuz-6.2')).toBe('kernel of 6.2');
     expect(boot(OLD), 'what was started from stays').toBe('kernel of 6.1');
     expect(readFileSync(at('switched'), 'utf8')).toBe('begin\nend\n');
+    // A file of its own, since syncing FAT as a whole does not make the card keep what it was given.
+    const file = at('boot/firmware/config.txt');
+    const synced = readFileSync(at('synced'), 'utf8').split('\n');
+    expect(synced.slice(0, 2)).toEqual(['sync  ', `sync ${file} `]);
+    expect(synced.at(-2)).toBe(`sync ${file} set-a/`);
   });
 
   it('of this start stay, however often new ones are written, and so do the named ones until the next are there', () => {
