@@ -16,7 +16,10 @@ import { readWriteLog, SECTOR } from './write-log.ts';
 const PATIENCE = 3600;
 const HOOK = 'DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware';
 
-/** What apt and the kernel package do once kernel, initramfs and modules are on root. */
+/**
+ * What apt and the kernel package do once kernel, initramfs and modules are on root: for a newer kernel, then for a newer
+ * initramfs of it, as other packages ask for one.
+ */
 const script = (old: string, next: string): string =>
   [
     'export PATH=/usr/sbin:/usr/bin',
