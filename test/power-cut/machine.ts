@@ -103,8 +103,10 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   const started = Date.now();
   const seconds = (): number => (Date.now() - started) / 1000;
   let over = false;
-  void qemu.ended.then(() => {
+  let words = '';
+  void qemu.ended.then(({ output }) => {
     over = true;
+    words = output.trim();
   });
   let size = 0;
   let written = 0;
@@ -142,6 +144,7 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
     await working;
   }
   if (fault !== undefined) throw fault;
+  if (words !== '' && (await stat(log)).size === 0) throw new Error(`QEMU did not start: ${words}`);
   const text = await readFile(serial, 'latin1');
   const end = { seconds: seconds(), console: text, log };
   if (cutAfter !== undefined && !over) return { ...end, state: 'cut' };

@@ -101,11 +101,14 @@ async function addNewer(
   const place = (name: string): string => join(folder, `newer-${name}`);
   await writeFile(place('kernel'), renamedKernel(await readFile(kernel), release, next));
   const packed = await readFile(initramfs);
-  const begin = packed.indexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]));
+  // Modules are compressed already, and lie in an archive of their own before the compressed one.
+  const begin = packed.indexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), packed.indexOf('TRAILER!!!'));
   await writeFile(place('packed'), packed.subarray(begin));
   await hostRunner.run(['zstd', '-q', '-d', '-f', place('packed'), '-o', place('plain')]);
   const plain = await readFile(place('plain'));
-  for (let at = plain.indexOf(release); at >= 0; at = plain.indexOf(release, at + 1)) plain.write(next, at, 'latin1');
+  for (const part of [plain, packed.subarray(0, begin)]) {
+    for (let at = part.indexOf(release); at >= 0; at = part.indexOf(release, at + 1)) part.write(next, at, 'latin1');
+  }
   await writeFile(place('plain'), plain);
   await hostRunner.run(['zstd', '-q', '-f', place('plain'), '-o', place('packed')]);
   await writeFile(place('initramfs'), Buffer.concat([packed.subarray(0, begin), await readFile(place('packed'))]));

@@ -49,6 +49,11 @@ test('a log is read to its end, by what stands there', async () => {
   expect(epochs(log).map((part) => part.length)).toEqual([2, 2, 2]);
 });
 
+test('a guest that never flushed has written nothing that counts: the log has no superblock yet', async () => {
+  const never = Buffer.concat([Buffer.alloc(512), header(4, 1, 0), fill('a', 1)]);
+  expect(await readWriteLog(await written(never))).toEqual([]);
+});
+
 test('an entry that was cut off does not count, nor do the zeros of a longer file', async () => {
   const cut = await readWriteLog(await written(sample().subarray(0, -512)));
   expect(cut.map(({ entry }) => entry.kind)).toEqual(['write', 'flush', 'write', 'flush', 'discard']);
