@@ -42,7 +42,7 @@ export async function readWriteLog(path: string): Promise<Logged[]> {
     const read = buffered(file, size);
     const start = await read(0);
     // QEMU writes the superblock with the first flush.
-    if (start !== undefined && start.every((byte) => byte === 0)) return [];
+    if (start?.every((byte) => byte === 0) === true) return [];
     if (start === undefined || start.readBigUInt64LE(0) !== MAGIC) throw new RangeError(`${path} is no log of writes`);
     if (start.readUInt32LE(24) !== SECTOR) throw new RangeError(`${path} does not have sectors of ${SECTOR} bytes`);
     const found: Logged[] = [];
