@@ -55,6 +55,7 @@ find . -mindepth 1 -type d | LC_ALL=C sort | { echo .; cat; } | while read -r fo
 done
 mkdir -p /tmp/room
 for number in $(seq -w 1 ${ROOM}); do : > "/tmp/room/room-for-files-with-long-names-as-kernels-have-$number"; done
+touch -d "@$SOURCE_DATE_EPOCH" /tmp/room/*
 find . -mindepth 1 -type d -name 'set-*' | LC_ALL=C sort | sed 's|^./||' | while read -r folder; do
   mcopy -m -i "$image@@${BOOT_START * SECTOR}" /tmp/room/* "::$folder/"
   mdel -i "$image@@${BOOT_START * SECTOR}" "::$folder/room-for-*"
