@@ -5,7 +5,7 @@ export const mounts = defineStage({
   name: 'mounts',
   title: 'Mount what can be written without programs',
   about:
-    'Nothing can be run from /tmp or shared memory, and the boot partition is read-only but while packages are installed: a cut at the wrong moment would damage its FAT and the board would not start.',
+    'Nothing can be run from /tmp, /dev or shared memory, and the boot partition is read-only but while packages are installed: a cut at the wrong moment would damage its FAT and the board would not start.',
   guide: {},
   needs: ['base-system'],
 
@@ -38,6 +38,9 @@ export const mounts = defineStage({
         }),
         'shm-options': run('Nothing runs from shared memory', 'findmnt -no OPTIONS /dev/shm', {
           matches: [/\bnoexec\b/, /\bnosuid\b/, /\bnodev\b/],
+        }),
+        'dev-options': run('Nothing runs from /dev', 'findmnt -no OPTIONS /dev', {
+          matches: [/\bnoexec\b/, /\bnosuid\b/],
         }),
         'boot-options': run('The boot partition is mounted read-only', 'findmnt -no OPTIONS /boot/firmware', {
           matches: [/^ro,/, /\bnoexec\b/, /\bnosuid\b/, /\bnodev\b/],
