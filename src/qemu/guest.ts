@@ -55,6 +55,8 @@ export interface Guest extends AsyncDisposable {
   readonly ended: Promise<void>;
   /** @throws StepError with the last console lines and STATUS.TXT */
   waitForSsh(seconds: number): Promise<void>;
+  /** Ends QEMU at once and starts it again, as when the power fails and returns; `waitForRestart` waits for that. */
+  powerCycle(): void;
   /** Waits until it was restarted more often than `starts`, then for SSH. */
   waitForRestart(starts: number, seconds: number): Promise<void>;
   /** A file of the boot partition as it is on the card now, or undefined. */
@@ -106,6 +108,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   let tpm: Tpm | undefined;
   let starts = 0;
   let stopped = false;
+  let cycling = false;
   let over = false;
 
   async function start(): Promise<void> {
@@ -152,8 +155,11 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
       const reason = current.qmp.shutdownReason();
       current.qmp.close();
       if (stopped) return;
-      if (code !== 0) throw new StepError({ message: `QEMU ended with exit code ${code}`, hint: output.trim() });
-      if (reason !== 'guest-reset') return;
+      if (!cycling) {
+        if (code !== 0) throw new StepError({ message: `QEMU ended with exit code ${code}`, hint: output.trim() });
+        if (reason !== 'guest-reset') return;
+      }
+      cycling = false;
       log({ kind: 'notice', text: 'The guest restarts' });
       await checkUnchanged(overlay);
       boot = await extract();
@@ -207,6 +213,12 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     starts: () => starts,
     ended,
     waitForSsh,
+    powerCycle() {
+      if (current === undefined || over) return;
+      cycling = true;
+      // Not gently: QEMU would write back and say good-bye to its disks.
+      process.kill(current.qemu.pid, 'SIGKILL');
+    },
     async waitForRestart(before, seconds) {
       const deadline = Date.now() + seconds * 1000;
       while (starts <= before && Date.now() < deadline && !over) await sleep(500);

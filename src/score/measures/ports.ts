@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
-import { address, DEVICE, type Version } from '../neighbour.ts';
+import { address, CABLE, DEVICE, type Version } from '../neighbour.ts';
 
 /** Open ports in nmap's greppable output: "22/tcp". `open|filtered` is no answer and so not open. */
 export const openPorts = (text: string): string[] =>
@@ -33,37 +35,63 @@ export function portsFigure(version: Version, tcp: readonly string[], udp: reado
   };
 }
 
+/** `answers`: who answered to the device's name by mDNS. `chosen`: whether the image announces it. */
+export function mdnsFigure(version: Version, answers: readonly string[], chosen: boolean): Figure {
+  return {
+    id: `ports/mdns-ipv${version}`,
+    title: `Answers that a second guest gets to the device’s name by mDNS over IPv${version}`,
+    figure: answers.join(', ') || 'none',
+    goal: chosen ? 'one, as configured' : 'none',
+    met: answers.length === (chosen ? 1 : 0),
+    tool: 'python3',
+    below: [],
+  };
+}
+
 /** What may listen for others. UDP: an answer of the DHCP server comes to NetworkManager's port, of one address. */
 const LISTEN =
   /^(tcp (0\.0\.0\.0|\[::\]):(22|80|443)|udp (\d+\.\d+\.\d+\.\d+)(%\S+)?:68|udp \[fe80:[^\]]*\](%\S+)?:546)$/;
 
-/** Sockets of `ss -Hlntu` that listen beyond the loopback interface and are on no list, as `PROTOCOL ADDRESS:PORT`. */
-export const unexpectedSockets = (text: string): string[] =>
+/** avahi-daemon's, and what it asks from. */
+const MDNS = /^udp (0\.0\.0\.0|\[::\]):5353$/;
+
+/**
+ * Sockets of `ss -Hlntu` that listen beyond the loopback interface and are on no list, as `PROTOCOL ADDRESS:PORT`; with
+ * `mdns` its port is on the list.
+ */
+export const unexpectedSockets = (text: string, mdns: boolean): string[] =>
   text
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => line.trim().split(/\s+/))
     .map(([protocol, , , , local]) => `${protocol} ${local}`)
-    .filter((socket) => !/^\w+ (127\.|\[::1\]|\[::ffff:127\.)/.test(socket) && !LISTEN.test(socket));
+    .filter((socket) => !/^\w+ (127\.|\[::1\]|\[::ffff:127\.)/.test(socket))
+    .filter((socket) => !LISTEN.test(socket) && !(mdns && MDNS.test(socket)));
 
 export const ports: Measure = {
   name: 'ports',
   async run(scene: Scene) {
     const sockets = await scene.root('ss -Hlntu');
+    const chosen = (await scene.root('systemctl is-active avahi-daemon || true')).trim() === 'active';
     const listening: Figure = {
       id: 'ports/listening',
       title: 'Sockets that listen for others and are on no list',
-      ...nothingOf(sockets.trim() === '' ? ['ss found no socket'] : unexpectedSockets(sockets)),
+      ...nothingOf(sockets.trim() === '' ? ['ss found no socket'] : unexpectedSockets(sockets, chosen)),
       tool: 'ss',
     };
     const figures: Figure[] = [listening];
     const neighbour = await scene.neighbour();
+    const asks = await readFile(join(import.meta.dirname, '..', 'mdns.py'), 'utf8');
+    const name = (await scene.root('hostname')).trim();
+    const card = `$(grep -l '^${CABLE.neighbour}$' /sys/class/net/*/address | cut -d/ -f5)`;
     for (const version of [4, 6] as const) {
       const option = version === 4 ? '' : '-6';
       const target = address(version, DEVICE);
       const tcp = await neighbour.root(`${SCAN}scan ${option} -sS -p- --min-rate 2000 --max-retries 2 ${target}`, 1800);
       const udp = await neighbour.root(`${SCAN}scan ${option} -sU -p ${UDP} --max-retries 2 ${target}`, 900);
       figures.push(portsFigure(version, openPorts(tcp), openPorts(udp), named(scene, 'nmap')));
+      const answers = await neighbour.root(`python3 - ${name} "${card}" ${version} 9`, 120, asks);
+      figures.push(mdnsFigure(version, answers.split('\n').filter(Boolean), chosen));
     }
     return figures;
   },

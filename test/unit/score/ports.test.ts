@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { openPorts, portsFigure, unexpectedSockets } from '../../../src/score/measures/ports.ts';
+import { mdnsFigure, openPorts, portsFigure, unexpectedSockets } from '../../../src/score/measures/ports.ts';
 
 it('nmap: open ports, and no answer is not open', () => {
   const line =
@@ -25,9 +25,15 @@ it('ss: sockets beyond the loopback interface that are on no list', () => {
     'tcp   LISTEN 0      511             [::]:443          [::]:*',
     'tcp   LISTEN 0      511        127.0.0.1:8080      0.0.0.0:*',
   ];
-  expect(unexpectedSockets(lines.join('\n'))).toEqual([]);
-  expect(unexpectedSockets('tcp LISTEN 0 5 *:5000 *:*\nudp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*\n')).toEqual([
-    'tcp *:5000',
-    'udp 0.0.0.0:5353',
-  ]);
+  expect(unexpectedSockets(lines.join('\n'), false)).toEqual([]);
+  const more = 'tcp LISTEN 0 5 *:5000 *:*\nudp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*\n';
+  expect(unexpectedSockets(more, false)).toEqual(['tcp *:5000', 'udp 0.0.0.0:5353']);
+  expect(unexpectedSockets(more, true)).toEqual(['tcp *:5000']);
+});
+
+it('mDNS: one answer when it is chosen, none otherwise', () => {
+  expect(mdnsFigure(4, [], false)).toMatchObject({ met: true, figure: 'none' });
+  expect(mdnsFigure(4, ['10.213.0.1'], true)).toMatchObject({ met: true });
+  expect(mdnsFigure(6, ['fe80::1'], false).met).toBe(false);
+  expect(mdnsFigure(6, [], true).met).toBe(false);
 });
