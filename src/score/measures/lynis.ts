@@ -1,8 +1,24 @@
 import { giveTime } from '../clock.ts';
 import { type Figure, type Measure, named } from '../figure.ts';
 
-/** What is read of lynis's report file, `KEY=VALUE` lines. */
-export function lynisFigures(report: string, tool: string): Figure[] {
+/** Lines of lynis's log that say how many of a test's points were not given: `TEST: 1 of 3 points`. */
+export function lostPoints(log: string): string[] {
+  let test = '';
+  return log.split('\n').flatMap((line) => {
+    test = /Performing test ID (\S+)/.exec(line)?.[1] ?? test;
+    const [, given, of] = /assigned partial number of hardening points \((\d+) of (\d+)\)/.exec(line) ?? [];
+    return given === undefined ? [] : [`${test}: ${given} of ${of} points`];
+  });
+}
+
+/** Points given and points to be had: `288 of 323 points`. */
+const sum = (log: string): string => {
+  const [, given, of] = [...log.matchAll(/Currently having (\d+) points \(out of (\d+)\)/g)].at(-1) ?? [];
+  return given === undefined ? 'no points' : `${given} of ${of} points`;
+};
+
+/** What is read of lynis's report file, `KEY=VALUE` lines, and of its log. */
+export function lynisFigures(report: string, log: string, tool: string): Figure[] {
   const all = (key: string): string[] =>
     report.split('\n').flatMap((line) => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []));
   const index = Number(all('hardening_index')[0] ?? 0);
@@ -13,11 +29,11 @@ export function lynisFigures(report: string, tool: string): Figure[] {
     {
       id: 'lynis/index',
       title: 'Hardening index, no test left out',
-      figure: `${index}, ${tests} tests`,
+      figure: `${index}, ${tests} tests, ${sum(log)}`,
       goal: '90 or more',
       met: index >= 90,
       tool,
-      below: index >= 90 ? [] : lines('suggestion[]'),
+      below: index >= 90 ? [] : [...lostPoints(log), ...lines('suggestion[]')],
     },
     {
       id: 'lynis/warnings',
@@ -37,11 +53,14 @@ export const lynis: Measure = {
     await giveTime(scene);
     // It wants its files to belong to root and finds them beside itself. The report is read and removed.
     const report = await scene.root(
-      `cd /run/score/lynis && sh ./lynis audit system --cronjob --no-log --no-plugins --profile ./default.prf \
-        --report-file /run/lynis.dat >/run/lynis.out 2>&1 || true
-      cat /run/lynis.dat; rm -f /run/lynis.dat /run/lynis.out`,
+      `cd /run/score/lynis && sh ./lynis audit system --cronjob --no-plugins --profile ./default.prf \
+        --log-file /run/lynis.log --report-file /run/lynis.dat >/run/lynis.out 2>&1 || true
+      cat /run/lynis.dat`,
       3600,
     );
-    return lynisFigures(report, named(scene, 'lynis'));
+    const log = await scene.root(
+      "grep -E 'Performing test ID|hardening points' /run/lynis.log; rm -f /run/lynis.dat /run/lynis.log /run/lynis.out",
+    );
+    return lynisFigures(report, log, named(scene, 'lynis'));
   },
 };
