@@ -1,5 +1,6 @@
 import type { AnyStage } from '../src/core/stage.ts';
 import { accounts } from './accounts.ts';
+import { aide } from './aide.ts';
 import { apparmor } from './apparmor.ts';
 import { application } from './application.ts';
 import { auditing } from './auditing.ts';
@@ -57,6 +58,7 @@ export const stages: readonly AnyStage[] = [
   backup,
   centralLogs,
   integrity,
+  aide,
 
   // What the card and the first boot bring
   firstBoot,

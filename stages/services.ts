@@ -25,6 +25,7 @@ const allowed = words(`
   fail2ban.service NetworkManager.service NetworkManager-dispatcher.service wpa_supplicant.service systemd-timesyncd.service systemd-pstore.service
   remote-fs.target remote-cryptsetup.target getty@tty1.service man-db.timer tmp.mount
   console-setup.service keyboard-setup.service avahi-daemon.service avahi-daemon.socket
+  aidecheck.service aidecheck.timer
 `);
 
 export const services = defineStage({

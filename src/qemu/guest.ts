@@ -55,7 +55,7 @@ export interface Guest extends AsyncDisposable {
   readonly ended: Promise<void>;
   /** @throws StepError with the last console lines and STATUS.TXT */
   waitForSsh(seconds: number): Promise<void>;
-  /** Ends QEMU at once and starts it again, as when the power fails and returns; `waitForRestart` waits for that. */
+  /** Kills QEMU and starts it again, as when the power fails and returns; `waitForRestart` waits for that. */
   powerCycle(): void;
   /** Waits until it was restarted more often than `starts`, then for SSH. */
   waitForRestart(starts: number, seconds: number): Promise<void>;
@@ -172,7 +172,6 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   const ended = follow().finally(() => {
     over = true;
   });
-  // Whoever waits for it gets the error; nobody has to.
   ended.catch(() => undefined);
   const halt = async (): Promise<void> => {
     stopped = true;
@@ -214,10 +213,8 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     ended,
     waitForSsh,
     powerCycle() {
-      if (current === undefined || over) return;
       cycling = true;
-      // Not gently: QEMU would write back and say good-bye to its disks.
-      process.kill(current.qemu.pid, 'SIGKILL');
+      if (current !== undefined) process.kill(current.qemu.pid, 'SIGKILL');
     },
     async waitForRestart(before, seconds) {
       const deadline = Date.now() + seconds * 1000;

@@ -82,6 +82,7 @@ export async function score(image: string, options: ScoreOptions): Promise<Score
     await device.waitFor('ready', PATIENCE.virt.ready);
     const root = asRoot(device);
     await root(MOUNT);
+    await root(SETTLED, 1800);
     const start = async (): Promise<Neighbour> => {
       await root(connectDevice);
       return startNeighbour(image, folder, socket, more, asRoot, MOUNT);
@@ -113,6 +114,9 @@ function onceStarted<T extends AsyncDisposable>(start: () => Promise<T>): AsyncD
 }
 
 const MOUNT = 'mkdir -p /run/score; mountpoint -q /run/score || mount -o ro,nodev,nosuid /dev/vdb /run/score';
+
+// It is made two minutes after the start, and scanners ask for it.
+const SETTLED = 'systemctl start amslpr-aide.service || true';
 
 // What nmap needs of libblas is in a folder that ldconfig would be told of.
 const PRELUDE = `FOLDER=/run/score/usr/lib/aarch64-linux-gnu
