@@ -172,7 +172,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
   const ended = follow().finally(() => {
     over = true;
   });
-  ended.catch(() => undefined);
+  ended.catch(() => undefined); // Whoever waits for it gets the error; nobody has to.
   const halt = async (): Promise<void> => {
     stopped = true;
     await current?.qemu.stop();
