@@ -19,6 +19,7 @@ const packages = new Set(parseLock(read(lockFile), lockFile).image?.packages.map
 /** Programs that run-books start on the device with sudo, and the packages that bring them. */
 const programs: Readonly<Record<string, string>> = {
   apt: 'apt',
+  aide: 'aide',
   dpkg: 'dpkg',
   du: 'coreutils',
   'fail2ban-client': 'fail2ban',
