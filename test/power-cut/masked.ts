@@ -8,7 +8,15 @@ export const MASKED: readonly string[] = [
   // The application, what stands before it, and the screen.
   ...['nginx', 'amslpr', 'amslpr-console', 'amslpr-reboot-minute'],
   // Upkeep.
-  ...['auditd', 'unattended-upgrades', 'apt-daily', 'apt-daily-upgrade', 'e2scrub_reap', 'systemd-logind'],
+  ...[
+    'auditd',
+    'unattended-upgrades',
+    'apt-daily',
+    'apt-daily-upgrade',
+    'e2scrub_reap',
+    'systemd-logind',
+    'amslpr-aide',
+  ],
 ].map((name) => `${name}.service`);
 
 /**
