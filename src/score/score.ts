@@ -115,8 +115,8 @@ function onceStarted<T extends AsyncDisposable>(start: () => Promise<T>): AsyncD
 
 const MOUNT = 'mkdir -p /run/score; mountpoint -q /run/score || mount -o ro,nodev,nosuid /dev/vdb /run/score';
 
-// It is made two minutes after the start, and scanners ask for it.
-const SETTLED = 'systemctl start amslpr-aide.service || true';
+// AIDE's record is made two minutes after the start, and scanners ask for it; asked for earlier it would be part of the start.
+const SETTLED = 'systemctl is-system-running --wait >/dev/null; systemctl start amslpr-aide.service || true';
 
 // What nmap needs of libblas is in a folder that ldconfig would be told of.
 const PRELUDE = `FOLDER=/run/score/usr/lib/aarch64-linux-gnu
