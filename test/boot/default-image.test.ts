@@ -283,37 +283,6 @@ describe('the default image with the method card', () => {
       for (const [name, value] of Object.entries(now)) expect(value, name).not.toBe(first[name]);
     });
 
-    it('bans who guesses, an administrator for ten minutes, until the power is gone for a moment', async () => {
-      const { ports, folder, console: log } = other.guest;
-      const key = join(folder, 'guess');
-      await hostRunner.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', key]);
-      // Whoever is banned cannot ask: the device writes it onto its console.
-      const banned = 'until fail2ban-client get sshd-management banip --with-time | grep 10.0.2.2; do sleep 1; done';
-      await second.sudo(['systemd-run', '--quiet', 'sh', '-c', `(${banned}) >/dev/console`]);
-      await second.ssh.close();
-      const starts = other.guest.starts();
-      const guess = ['ssh', '-F', 'none', '-p', String(ports.ssh), '-i', key, '-o', 'BatchMode=yes'];
-      guess.push('-o', 'IdentitiesOnly=yes', '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null');
-      for (let count = 0; count < 3; count++) {
-        const { stderr } = await hostRunner.run([...guess, 'nobody-here@127.0.0.1'], { okCodes: [255], timeout: 120 });
-        expect(stderr).toContain('Permission denied');
-      }
-      const told = expect.poll(() => readFile(log, 'latin1'), { timeout: 60_000, interval: 500 });
-      await told.toMatch(/^10\.0\.2\.2\s.* \+ 600 = /m);
-      const refused = await hostRunner.run([...guess, 'nobody-here@127.0.0.1'], { okCodes: [255], timeout: 120 });
-      expect(refused.stderr).not.toContain('Permission denied');
-      other.guest.powerCycle();
-      await other.guest.waitForRestart(starts, PATIENCE.ssh);
-      second = await other.login();
-      await second.waitFor('waiting', PATIENCE.ready);
-      await second.ssh.run(['amslpr-device', 'unlock'], { input: `${passphrase}\n` });
-      await second.waitFor('ready', PATIENCE.ready);
-      // It starts anew when the journal moves to the data.
-      const asked =
-        'until fail2ban-client ping >/dev/null 2>&1; do sleep 1; done; fail2ban-client status sshd-management';
-      expect(await second.sudo(['sh', '-c', asked])).toMatch(/Banned IP list:\s*$/);
-    });
-
     it('stays closed after a restart until it is unlocked, without another restart', async () => {
       const before = await identities(second);
       second = await restart(other, second);
