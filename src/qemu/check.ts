@@ -53,12 +53,13 @@ export async function checkBooted(image: string, options: CheckOptions = {}): Pr
   }
 }
 
-/** All checks of a ready device: its own, whether any is missing, and those from outside. */
+// On a busy host the application makes its database some time after the device was ready.
 const APPLICATION = [
   'systemctl -q is-active amslpr.service || exit 0',
   'for i in $(seq 120); do [ -e /var/lib/amslpr/data/amslpr.db ] && exit; sleep 1; done',
 ].join('\n');
 
+/** All checks of a ready device: its own, whether any is missing, and those from outside. */
 export async function checkDevice(guest: Guest, device: Device, user: string): Promise<CheckResult[]> {
   await device.sudo(['sh', '-c', APPLICATION], { timeout: 300 });
   const inside = await device.audit();
