@@ -1,4 +1,4 @@
-"""Asks everybody on the cable for NAME.local by mDNS, and prints the addresses of those who answer within a few seconds.
+"""Asks everybody on the cable for NAME.local by mDNS, and prints the addresses of those who answer in time.
 
 Arguments: name, interface, 4 or 6, seconds to wait.
 """
