@@ -52,7 +52,7 @@ export function mdnsFigure(version: Version, answers: readonly string[], chosen:
 const LISTEN =
   /^(tcp (0\.0\.0\.0|\[::\]):(22|80|443)|udp (\d+\.\d+\.\d+\.\d+)(%\S+)?:68|udp \[fe80:[^\]]*\](%\S+)?:546)$/;
 
-/** avahi-daemon's, and what it asks from. */
+/** avahi-daemon's. */
 const MDNS = /^udp (0\.0\.0\.0|\[::\]):5353$/;
 
 /**
