@@ -131,7 +131,7 @@ function publicKey(pem: string): Buffer {
 
 async function unlocksShadow(shadow: string, name: string, password: string): Promise<boolean> {
   const hash = new RegExp(`^${name}:([^:]*):`, 'm').exec(shadow)?.[1] ?? '';
-  const salt = /^\$6\$([^$]+)\$/.exec(hash)?.[1];
+  const salt = /^\$6\$((?:rounds=\d+\$)?[^$]+)\$/.exec(hash)?.[1];
   if (salt === undefined) return false;
   const argv = ['openssl', 'passwd', '-6', '-salt', salt, '-stdin'];
   return (await hostRunner.run(argv, { input: `${password}\n` })).stdout.trim() === hash;
