@@ -5,7 +5,7 @@ import { type Told, toldBy } from './judge.ts';
 import { runCard } from './machine.ts';
 import { chooser, epochs, generator } from './points.ts';
 import { copyBase } from './record.ts';
-import { type Bench, goOn, keepResult, readResults } from './try-points.ts';
+import { allResults, type Bench, goOn, keepResult } from './try-points.ts';
 import { readWriteLog } from './write-log.ts';
 
 /** Cuts one after the other on one card, before it is let to its end. */
@@ -15,11 +15,11 @@ const LENGTH = 5;
  * Takes the power from a new card five times, each at a random moment, each time with a random part of what was not
  * flushed; then it must become ready, with everything that its report ever told.
  */
-export async function tryChains(bench: Bench, count: number): Promise<void> {
-  const { folder, seed, recording, cpus, results } = bench;
-  const done = new Set((await readResults(results)).map(({ point }) => point));
+export async function tryChains(bench: Bench, numbers: readonly number[]): Promise<void> {
+  const { folder, seed, recording, cpus } = bench;
+  const done = new Set((await allResults(folder, seed)).map(({ point }) => point));
   const longest = recording.seconds;
-  for (let number = 1; number <= count; number += 1) {
+  for (const number of numbers) {
     const point = `chain ${number}`;
     if (bench.enough()) return;
     if (done.has(point)) continue;

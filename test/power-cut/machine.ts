@@ -5,6 +5,8 @@ import { startBackground } from '../../src/host/background.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { hostHasKvm, PATIENT } from '../../src/qemu/command.ts';
 import { bootTools } from '../../src/qemu/tools.ts';
+import { partitionsOf } from './parts.ts';
+import { readWriteLog } from './write-log.ts';
 
 /** What the firmware would load; read from the image once: the first boot changes none of it. */
 export interface Firmware {
@@ -25,7 +27,7 @@ export interface StartOptions {
   readonly cpus: number;
   /**
    * When the guest's power goes, in seconds from the start. Otherwise it goes `settle` seconds after the guest was ready
-   * or failed, and not while it writes: what it says of its state goes onto the boot partition then.
+   * or failed, and not while it writes to the boot partition, where it says of its state.
    */
   readonly cutAfter?: number;
   readonly settle: number;
@@ -51,7 +53,7 @@ export interface Outcome {
   readonly log: string;
 }
 
-/** Seconds without a write that end it, and how long they are waited for. */
+/** Seconds without a write to the boot partition that end it, and how long they are waited for. */
 const QUIET = 2;
 const RESTLESS = 30;
 
@@ -108,8 +110,16 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
     over = true;
     words = output.trim();
   });
-  let size = 0;
   let written = 0;
+  const bootPartition = (await partitionsOf(card)).get(1);
+  const bootEnd = bootPartition === undefined ? 0 : bootPartition.start + bootPartition.sectors;
+  let read: number | undefined;
+  /** Whether the boot partition was written to since it was asked last. */
+  const writes = async (): Promise<boolean> => {
+    const fresh = await readWriteLog(log, read);
+    read = fresh.at(-1)?.end ?? read;
+    return fresh.some(({ entry }) => entry.kind !== 'flush' && entry.sector < bootEnd);
+  };
   let said: { readonly state: Outcome['state']; readonly seconds: number } | undefined;
   let working: Promise<void> | undefined;
   let done = work === undefined ? 0 : Number.POSITIVE_INFINITY;
@@ -119,11 +129,11 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
       await sleep(200);
       const text = await readFile(serial, 'latin1');
       const logBytes = (await stat(log)).size;
-      if (logBytes !== size) [size, written] = [logBytes, seconds()];
       watch?.({ console: text, logBytes, seconds: seconds() });
       const word = SAID.exec(text)?.[1]?.split(' ')[0];
       if (word !== undefined) said ??= { state: word as Outcome['state'], seconds: seconds() };
       if (cutAfter !== undefined || said === undefined) continue;
+      if (await writes()) written = seconds();
       if (said.state === 'ready' && work !== undefined) {
         working ??= work()
           .catch((error: unknown) => {

@@ -3,21 +3,26 @@ import { copyFile, open } from 'node:fs/promises';
 /** Units that no step of the first boot waits for; without them a boot is quicker. */
 export const MASKED: readonly string[] = [
   // The network, and who may use it: no cut is about them, and nobody logs in. sshd stays: the last step asks for it.
-  ...['NetworkManager', 'NetworkManager-wait-online', 'NetworkManager-dispatcher', 'wpa_supplicant', 'ufw'],
-  ...['fail2ban', 'systemd-timesyncd'],
+  ...services('NetworkManager', 'NetworkManager-wait-online', 'NetworkManager-dispatcher', 'wpa_supplicant', 'ufw'),
+  ...services('fail2ban', 'systemd-timesyncd', 'systemd-user-sessions'),
   // The application, what stands before it, and the screen.
-  ...['nginx', 'amslpr', 'amslpr-console', 'amslpr-reboot-minute'],
+  ...services('nginx', 'amslpr', 'amslpr-apparmor', 'amslpr-console', 'amslpr-reboot-minute'),
   // Upkeep.
-  ...[
-    'auditd',
-    'unattended-upgrades',
-    'apt-daily',
-    'apt-daily-upgrade',
-    'e2scrub_reap',
-    'systemd-logind',
-    'amslpr-aide',
-  ],
-].map((name) => `${name}.service`);
+  ...services('auditd', 'unattended-upgrades', 'apt-daily', 'apt-daily-upgrade', 'e2scrub_reap', 'systemd-logind'),
+  ...services('amslpr-aide', 'amslpr-journal', 'ldconfig', 'systemd-journal-catalog-update', 'systemd-update-done'),
+  // What the board does not have, or nobody here looks at.
+  ...services('modprobe@configfs', 'modprobe@drm', 'modprobe@efi_pstore', 'modprobe@fuse'),
+  ...services('systemd-binfmt', 'systemd-hibernate-clear', 'systemd-pcrmachine', 'systemd-pstore'),
+  ...services('systemd-tpm2-setup', 'systemd-tpm2-setup-early', 'systemd-udev-load-credentials'),
+  ...['dev-hugepages.mount', 'dev-mqueue.mount', 'sys-fs-fuse-connections.mount', 'sys-kernel-config.mount'],
+  ...['sys-kernel-debug.mount', 'sys-kernel-tracing.mount', 'systemd-ask-password-console.path'],
+  ...['systemd-ask-password-wall.path', 'systemd-hostnamed.socket', 'systemd-initctl.socket', 'systemd-sysext.socket'],
+  ...['getty.target', 'timers.target'],
+];
+
+function services(...names: string[]): string[] {
+  return names.map((name) => `${name}.service`);
+}
 
 /**
  * Masks them by a second archive behind the image's own initramfs: its init reads /conf/param.conf after each of its

@@ -45,7 +45,8 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   const flushSteps = [0, ...writes.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end)].map((end) =>
     stepAt(recorded, end),
   );
-  const tries = choose(writes, recorded, options).filter((_, at) => at % part[1] === part[0] - 1);
+  const mine = (_: unknown, at: number): boolean => at % part[1] === part[0] - 1;
+  const tries = choose(writes, recorded, options).filter(mine);
   log(`First boot: ready after ${recorded.seconds.toFixed(0)} s, ${flushSteps.length} flushes; ${tries.length} points`);
   const bench: Bench = {
     ...{ folder, recording: recorded, seed, cpus, log },
@@ -53,6 +54,6 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
     enough: () => Date.now() > until,
   };
   await tryPoints(bench, tries);
-  await tryChains(bench, Math.ceil(options.chains / part[1]));
+  await tryChains(bench, Array.from({ length: options.chains }, (_, at) => at + 1).filter(mine));
   return report(await allResults(folder, seed), recorded, flushSteps);
 }

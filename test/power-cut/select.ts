@@ -51,7 +51,11 @@ export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks
     steps.map((_, flush) => ({ flush })),
     wanted.whole,
   );
-  return [...some.map((point) => ({ point, whole: false })), ...whole.map((point) => ({ point, whole: true }))];
+  const isWhole = ({ flush, subset }: Point): boolean =>
+    subset === undefined && whole.some((point) => point.flush === flush);
+  // What the image as it is does, nobody needs to try again with units masked.
+  const missing = whole.filter(({ flush }) => !some.some((one) => one.subset === undefined && one.flush === flush));
+  return [...some, ...missing].map((point) => ({ point, whole: isWhole(point) }));
 }
 
 /** `count` of them: as many of each step as of every other, while there are some; of fewer steps when there are more. */

@@ -39,7 +39,7 @@ export interface Bench {
   readonly recording: Recording;
   readonly seed: string;
   readonly cpus: number;
-  /** Where results go; the lines that are there already are not tried again. */
+  /** Where this part's results go; what is in those of any part is not tried again. */
   readonly results: string;
   readonly log: (text: string) => void;
   /** Whether to stop before the next one. */
@@ -88,8 +88,8 @@ const key = (point: string, { whole, look }: { whole: boolean; look?: boolean })
 
 /** Starts the card of each point and judges what became of it. */
 export async function tryPoints(bench: Bench, tries: readonly Try[]): Promise<void> {
-  const { folder, recording, seed, results } = bench;
-  const earlier = await readResults(results);
+  const { folder, recording, seed } = bench;
+  const earlier = await allResults(folder, seed);
   const done = new Set(earlier.map((one) => key(one.point, one)));
   const seen = new Set(earlier.map((one) => key(one.state, one)));
   const parts = epochs(await readWriteLog(logOf(folder)));

@@ -32,10 +32,10 @@ const BLOCK = 1024 * 1024;
 
 /**
  * Reads a log to its end. The superblock counts entries only now and then, so that the end is where the file ends, where
- * an entry is cut off, or where a header of zeros stands.
+ * an entry is cut off, or where a header of zeros stands. `from`: the byte where an entry ended that is known already.
  * @throws RangeError when this is no such log, or an entry makes no sense
  */
-export async function readWriteLog(path: string): Promise<Logged[]> {
+export async function readWriteLog(path: string, from = SECTOR): Promise<Logged[]> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
@@ -46,7 +46,7 @@ export async function readWriteLog(path: string): Promise<Logged[]> {
     if (start === undefined || start.readBigUInt64LE(0) !== MAGIC) throw new RangeError(`${path} is no log of writes`);
     if (start.readUInt32LE(24) !== SECTOR) throw new RangeError(`${path} does not have sectors of ${SECTOR} bytes`);
     const found: Logged[] = [];
-    for (let at = SECTOR; ; ) {
+    for (let at = from; ; ) {
       const header = await read(at);
       const next = header === undefined ? undefined : parse(header, at, size);
       if (next === undefined) return found;
