@@ -16,7 +16,7 @@ export interface Board {
   usb?: { stick?: string };
   /** The serial number that the device tree tells; none without it, as QEMU's own boards. */
   serial?: string;
-  /** A second network card with a cable to another guest. */
+  /** A cable to another guest. */
   cable?: Cable;
 }
 
@@ -25,7 +25,8 @@ export interface Cable {
   /** Path of a Unix socket. */
   readonly socket: string;
   readonly end: 'listen' | 'connect';
-  readonly mac: string;
+  /** Of a second network card that it is plugged into. Without it, it and the host's network meet in a switch. */
+  readonly mac?: string;
 }
 
 /** What QEMU is told of a board. */
@@ -53,10 +54,19 @@ export function boardArguments({ tpm, usb, cable }: BoardSockets): string[] {
   ];
 }
 
-const cableArguments = ({ socket, end, mac }: Cable): string[] => [
-  ...['-netdev', `stream,id=cable,server=${end === 'listen' ? 'on' : 'off'},addr.type=unix,addr.path=${socket}`],
-  ...['-device', `virtio-net-pci,netdev=cable,mac=${mac},romfile=`],
-];
+function cableArguments({ socket, end, mac }: Cable): string[] {
+  const server = end === 'listen' ? 'on' : 'off';
+  const cable = ['-netdev', `stream,id=cable,server=${server},addr.type=unix,addr.path=${socket}`];
+  if (mac !== undefined) return [...cable, '-device', `virtio-net-pci,netdev=cable,mac=${mac},romfile=`];
+  const port = (id: string, rest: string): string[] => ['-netdev', `hubport,id=${id},hubid=0${rest}`];
+  return [...cable, ...port('p1', ',netdev=net'), ...port('p2', ',netdev=cable'), ...port(SWITCH, '')];
+}
+
+const SWITCH = 'switch';
+
+/** What the board's own network card is plugged into. */
+export const networkOf = ({ cable }: BoardSockets): string =>
+  cable !== undefined && cable.mac === undefined ? SWITCH : 'net';
 
 /**
  * The device tree of the machine that `argv` starts, with a serial number as a Raspberry Pi's firmware puts it there;

@@ -46,7 +46,10 @@ const breakages = [
   { run: ['systemctl', 'stop', 'nginx.service'], stage: 'nginx' },
   { run: ['systemctl', 'stop', 'amslpr.service'], stage: 'application' },
   { run: ['systemctl', 'stop', 'amslpr-monitor.timer'], stage: 'monitoring' },
-] as const;
+  { run: ['mount', '-o', 'remount,exec', '/dev'], stage: 'mounts', check: 'dev-options' },
+  { run: ['mount', '--bind', '/etc/hostname', '/etc/aide/aide.conf'], stage: 'aide', check: 'valid' },
+  { run: ['mount', '--bind', '/bin/false', '/usr/lib/amslpr/aide-record'], stage: 'aide', check: 'record' },
+] satisfies { run: string[]; stage: string; check?: string }[];
 
 describe('the default image with the method card', () => {
   let image: string;
@@ -185,9 +188,12 @@ describe('the default image with the method card', () => {
 
   it('says so when something is broken', async () => {
     for (const { run } of breakages) await device.sudo(run);
-    const asked = await device.audit(...breakages.map(({ stage }) => stage));
+    const asked = await device.audit(...new Set(breakages.map(({ stage }) => stage)));
     const failed = asked.filter(({ outcome }) => outcome === 'fail').map(({ id }) => id);
-    for (const { stage } of breakages) expect(failed.filter((id) => id.startsWith(`${stage}/`))).not.toEqual([]);
+    const silent = breakages.filter(
+      ({ stage, check = '' }) => !failed.some((id) => id.startsWith(`${stage}/${check}`)),
+    );
+    expect(silent).toEqual([]);
   });
 
   it('keeps its identities over a restart, opens its data again, and is whole again', async () => {

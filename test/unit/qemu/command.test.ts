@@ -37,6 +37,13 @@ describe('QEMU', () => {
     const text = qemuArguments({ ...input, machine: 'virt', board: { cable } }).join(' ');
     expect(text).toContain('-netdev stream,id=cable,server=off,addr.type=unix,addr.path=/x/cable');
     expect(text).toContain('netdev=cable,mac=52:54:00:13:00:02');
+    expect(text).toContain('virtio-net-pci,netdev=net,');
+  });
+  it('gives virt one cable with the host’s network and another guest', () => {
+    const cable = { socket: '/x/cable', end: 'listen' } as const;
+    const text = qemuArguments({ ...input, machine: 'virt', board: { cable } }).join(' ');
+    expect(text).toContain('hubport,id=p1,hubid=0,netdev=net -netdev hubport,id=p2,hubid=0,netdev=cable');
+    expect(text.match(/-device virtio-net-pci,\S+/g)).toEqual(['-device virtio-net-pci,netdev=switch,romfile=']);
   });
 
   it('gives virt a TPM and USB ports, with or without a stick', () => {
