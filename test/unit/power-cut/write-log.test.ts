@@ -49,6 +49,13 @@ test('a log is read to its end, by what stands there', async () => {
   expect(epochs(log).map((part) => part.length)).toEqual([2, 2, 2]);
 });
 
+test('a log that goes on is read from where it was known', async () => {
+  const path = await written(sample());
+  const log = await readWriteLog(path);
+  for (const at of [1, 3, 4]) expect(await readWriteLog(path, log[at]?.end)).toEqual(log.slice(at + 1));
+  expect(await readWriteLog(path, log.at(-1)?.end)).toEqual([]);
+});
+
 test('a guest that never flushed has written nothing that counts: the log has no superblock yet', async () => {
   const never = Buffer.concat([Buffer.alloc(512), header(4, 1, 0), fill('a', 1)]);
   expect(await readWriteLog(await written(never))).toEqual([]);
