@@ -50,8 +50,9 @@ export async function readWriteLog(path: string, from = SECTOR): Promise<Logged[
       const header = await read(at);
       const next = header === undefined ? undefined : parse(header, at, size);
       if (next === undefined) return found;
-      found.push(...next.map((entry) => ({ entry, end: endOf(entry, at) })));
-      at = Math.max(...next.map((entry) => endOf(entry, at)), at + SECTOR);
+      const end = Math.max(...next.map((entry) => endOf(entry, at)), at + SECTOR);
+      found.push(...next.map((entry) => ({ entry, end })));
+      at = end;
     }
   } finally {
     await file.close();
