@@ -37,9 +37,15 @@ export const journal = defineStage({
 
   contribute({ maxDiskMiB, maxMemoryMiB, keepDays }, { overlay }) {
     const conf = '/etc/systemd/journald.conf.d/zz-amslpr.conf';
+    const sizes = '/usr/share/amslpr/logrotate.conf';
     return {
       packages: ['logrotate'],
-      files: [overlay(conf, { data: { maxDiskMiB, maxMemoryMiB, keepDays } })],
+      files: [
+        overlay(conf, { data: { maxDiskMiB, maxMemoryMiB, keepDays } }),
+        overlay(sizes),
+        overlay('/etc/systemd/system/logrotate.service.d/10-amslpr.conf'),
+        overlay('/etc/systemd/system/logrotate.timer.d/10-amslpr.conf'),
+      ],
       units: {
         'logrotate.timer': 'enabled',
         // Would move the journal to root's /var/log/journal; amslpr-data.target does it when the data is open.
@@ -79,8 +85,14 @@ export const journal = defineStage({
           when: 'data-open',
           lacks: /\S/,
         }),
-        rotates: run('logrotate accepts its configuration', 'logrotate --debug /etc/logrotate.conf', {
+        hourly: file(
+          'A log that grew is rotated within the hour',
+          '/etc/systemd/system/logrotate.timer.d/10-amslpr.conf',
+          { guide: [54], matches: /^OnCalendar=\nOnCalendar=hourly$/m },
+        ),
+        rotates: run('logrotate rotates what grew', `logrotate --debug ${sizes} /etc/logrotate.conf`, {
           guide: [54],
+          matches: /^rotating pattern: \/var\/log\/nginx\/\*\.log .*log files >= 16777216 are rotated earlier/m,
           lacks: /^error:/m,
         }),
       },

@@ -58,6 +58,7 @@ export const sshd = defineStage({
             /^PasswordAuthentication no$/m,
             /^X11Forwarding no$/m,
             /^MaxAuthTries [1-4]$/m,
+            /^PerSourceNetBlockSize 32:64$/m,
             /^Banner \/etc\/issue\.net$/m,
             /^Include \/etc\/ssh\/sshd_config\.d\/\*\.conf$/m,
           ],

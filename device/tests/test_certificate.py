@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from amslpr_device import certificate
 from amslpr_device.context import Context, StepError
-from amslpr_device.steps import tls
+from amslpr_device.steps import clock, tls
 
 DAY = certificate.DAY
 
@@ -107,6 +109,34 @@ def test_address_that_changed(web: Context, nginx: Nginx, monkeypatch: pytest.Mo
             check=True,
         ).stdout
     )
+
+
+def test_a_clock_that_was_ten_years_ahead(web: Context, nginx: Nginx) -> None:
+    # What the device wrote then does not count.
+    ready = web.at('/var/lib/amslpr-device/ready')
+    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.touch()
+    os.utime(ready, (time.time() + 3652 * DAY,) * 2)
+    assert clock.floor(web) < time.time()
+    tls.make(web)
+    assert tls.product_ok(web)
+    # A certificate of that time begins before now and ends years from now: it is made anew, with its key.
+    with_days(web, 3652 + 365)
+    (web.at(tls.FOLDER) / 'cert.pem').unlink()
+    tls.make(web)
+    with_days(web, 365)
+    key, old = files(web)
+    assert not tls.product_ok(web)
+    certificate.renew(web, nginx)
+    assert files(web)[0] == key and files(web)[1] != old
+    assert tls.product_ok(web) and nginx.reloads == 1
+
+
+def test_a_clock_behind_the_last_known_time(web: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing sets the clock here: the certificate is good at once all the same.
+    monkeypatch.setattr(tls, 'floor', lambda _: time.time() + 30 * DAY)
+    tls.make(web)
+    assert tls.product_ok(web)
 
 
 def signed_elsewhere(ctx: Context, days: int) -> None:

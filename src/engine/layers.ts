@@ -15,7 +15,7 @@ import { applyFiles, fileInputs, makeInitramfs } from './steps/files.ts';
 import { installBase, installPackages, unwanted } from './steps/packages.ts';
 
 /** Version of the steps' own code: raised when the same inputs have to give something else. */
-const STEPS_VERSION = '8';
+const STEPS_VERSION = '9';
 
 /**
  * The image's root as layers. Each is made of those below it and of inputs that are named here; a change of an overlay

@@ -16,6 +16,10 @@ export const limitFiles = ({ requestsPerMinute }: Limits): Readonly<Record<strin
     guide: [25],
     matches: [new RegExp(`rate=${requestsPerMinute}r/m;`), /^limit_req_status 429;$/m],
   }),
+  'quiet-log': file('What nginx refuses does not fill its log', '/etc/nginx/conf.d/amslpr.conf', {
+    guide: [54],
+    matches: [/^access_log \S+ combined if=\$amslpr_logged;$/m, /^error_log \S+ crit;$/m],
+  }),
   'login-lines': file('Log-in attempts go to the journal, for fail2ban', '/etc/nginx/sites-available/amslpr', {
     guide: [52],
     matches: /^\s*access_log syslog:server=unix:\/dev\/log,.*tag=amslpr_login,.* if=\$amslpr_login_client;$/m,

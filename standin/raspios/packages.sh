@@ -2,7 +2,8 @@
 kernel=$1
 virtio=$2
 release=${kernel#linux-image-}
-pi5=${release%-arm64}-rpi-2712
+# It sorts before the kernel that starts here, as rpi-2712 before rpi-v8: some tools take the last one for the newest.
+pi5=${release%-arm64}-2712
 mkdir /tmp/build /tmp/debs
 cp -r /tmp/source/. /tmp/build/
 cd /tmp/build

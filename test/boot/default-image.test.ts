@@ -145,6 +145,11 @@ describe('the default image with the method card', () => {
     await device.sudo(['amslpr-device', 'backup', 'verify'], { timeout: 300 });
   });
 
+  it('finds nothing wrong in its monthly self-audit, in the sandbox of its unit', async () => {
+    await device.sudo(['systemctl', 'start', 'amslpr-audit.service'], { timeout: 1200 });
+    expect(await device.sudo(['amslpr-device', 'integrity', 'show'])).toMatch(/^0 differ, 0 checks failed$/m);
+  });
+
   it('finds a hand edit at the next look, tells of it, and finds it gone', async () => {
     const compare = () => device.sudo(['systemctl', 'start', 'amslpr-integrity.service'], { timeout: 600 });
     const look = async () => {

@@ -10,9 +10,13 @@ from amslpr_device.context import Context
 
 
 def floor(ctx: Context) -> float:
-    """The latest time that is known to have been, in seconds since 1970."""
+    """The latest time that is known to have been, in seconds since 1970.
+
+    By those who know it: the image, and timesyncd, whose file goes back when servers say that the clock was wrong. What
+    this device wrote by a clock that may be ten years ahead would keep it there at each start.
+    """
     known = [0.0]
-    for path in ('/usr/share/amslpr/image.json', '/var/lib/systemd/timesync/clock', '/var/lib/amslpr-device/ready'):
+    for path in ('/usr/share/amslpr/image.json', '/var/lib/systemd/timesync/clock'):
         with suppress(OSError):
             known.append(ctx.at(path).stat().st_mtime)
     return max(known)

@@ -2,7 +2,8 @@
 
 Checked by reading them: the key parses, the certificate belongs to it, is valid now, and names what it must. A cut
 leaves none or whole files, the key first. The certificate is made again with the same key when it ran out, is not yet
-valid or lacks an address; one of another authority is left alone. With `mode: csr` a request lies beside it.
+valid, ends years from now (the clock was wrong) or lacks an address; one of another authority is left alone. With `mode:
+csr` a request lies beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from amslpr_device.steps.clock import floor
 
 FOLDER = '/etc/amslpr/ssl'
 SERVED = 'server-names.conf'
+# Days that a certificate may end later than one of today: a board without a clock starts in its past.
+SLACK = 60
 CONFIG = """[ca]
 default_ca = device
 [device]
@@ -96,7 +99,13 @@ def certificate_ok(ctx: Context, certificate: Path, key: bytes) -> bool:
     start = re.search(r'^notBefore=(.*) GMT$', told, re.M)
     begins = datetime.strptime(start[1], '%b %d %H:%M:%S %Y').replace(tzinfo=UTC).timestamp() if start else 0
     named = {str(ipaddress.ip_address(one)) if is_address(one) else one for one in sans(told)}
-    return set(names(ctx)) <= named and begins <= time.time() and ctx.succeeds([*read, '-checkend', '0'])
+    too_long = (days(ctx) + SLACK) * 86_400
+    return (
+        set(names(ctx)) <= named
+        and begins <= time.time()
+        and ctx.succeeds([*read, '-checkend', '0'])
+        and not ctx.succeeds([*read, '-checkend', str(too_long)])
+    )
 
 
 def sans(told: str) -> list[str]:
@@ -139,14 +148,17 @@ def make(ctx: Context) -> None:
 
 
 def issue(ctx: Context, key: Path, place: Path) -> tuple[bytes, bytes]:
-    """A request, and a certificate by the key itself; it starts a day before the time that is known to have been."""
+    """A request, and a certificate by the key itself; it starts a day before the time that is known to have been.
+
+    A clock that is ahead of that makes it start no later: it must still be good when the time has been corrected.
+    """
     listed = ','.join(f'IP:{one}' if is_address(one) else f'DNS:{one}' for one in names(ctx))
     config = place / 'openssl.cnf'
     config.write_text(CONFIG.format(folder=place, name=ctx.site['hostname'], names=listed))
     (place / 'index.txt').touch()
     request = place / 'request.csr'
     ctx.run(['openssl', 'req', '-new', '-key', str(key), '-config', str(config), '-out', str(request)])
-    start = datetime.fromtimestamp(floor(ctx) or time.time(), UTC) - timedelta(days=1)
+    start = datetime.fromtimestamp(min(floor(ctx) or time.time(), time.time()), UTC) - timedelta(days=1)
     # Good for the promised days from now on, however long ago the image was built.
     end = datetime.fromtimestamp(time.time(), UTC) + timedelta(days=days(ctx))
     dates = ['-startdate', start.strftime('%Y%m%d%H%M%SZ'), '-enddate', end.strftime('%Y%m%d%H%M%SZ')]

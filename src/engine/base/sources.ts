@@ -80,6 +80,22 @@ export function withMirrors(text: string, mirrors: Mirrors): string {
     .join('');
 }
 
+/** A deb822 file in which Debian's security updates have a name: auditors look for the word, and a mirror need not have it. */
+export function withSecurityName(text: string): string {
+  return text
+    .split(/(\n\s*\n)/)
+    .map((block) => {
+      const [stanza] = deb822(block);
+      const [uri = ''] = stanza?.uris ?? [];
+      const security = stanza?.suites.some((suite) => suite.endsWith('-security')) === true && isDebian(stanza, uri);
+      if (!security || /^X-Repolib-Name:/im.test(block)) return block;
+      return block.replace(/^Types:/im, `X-Repolib-Name: ${SECURITY_NAME}\nTypes:`);
+    })
+    .join('');
+}
+
+export const SECURITY_NAME = 'Debian security updates';
+
 /**
  * The archives of an image's sources, by file name and text. Debian's are taken from `mirrors`: any of them has the same
  * signed indexes. Others keep their URL, and are called after their file.

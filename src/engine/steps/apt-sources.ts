@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PlannedFile } from '../../core/plan.ts';
 import { COMPONENTS, type Mirrors, SUITES } from '../archive.ts';
-import { withMirrors } from '../base/sources.ts';
+import { SECURITY_NAME, withMirrors, withSecurityName } from '../base/sources.ts';
 import type { BuildContext } from '../context.ts';
 
 const LIST = 'etc/apt/sources.list';
@@ -16,7 +16,7 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 function sourcesFor(mirrors: Mirrors): PlannedFile {
   const stanzas = (['debian', 'security'] as const).map((archive) => {
     const suites = SUITES.filter((suite) => suite.archive === archive).map(({ suite }) => suite);
-    const title = archive === 'security' ? 'Debian security updates' : 'Debian';
+    const title = archive === 'security' ? SECURITY_NAME : 'Debian';
     return `X-Repolib-Name: ${title}\nTypes: deb\nURIs: ${mirrors[archive]}\nSuites: ${suites.join(' ')}\nComponents: ${COMPONENTS.join(' ')}\nSigned-By: ${KEYRING}\n`;
   });
   return {
@@ -40,7 +40,8 @@ const ORIGINS = '/etc/apt/apt.conf.d/53amslpr-origins';
 
 /**
  * What tells apt on the device where packages come from. A base image keeps its own sources, but for Debian's mirror when
- * the configuration names one; its other archives are added to those that updates are taken from.
+ * the configuration names one, and a name for Debian's security updates; its other archives are added to those that
+ * updates are taken from.
  */
 export async function sourceFiles(context: BuildContext, roots: readonly string[]): Promise<PlannedFile[]> {
   const mirrors = await context.mirrors();
@@ -49,7 +50,6 @@ export async function sourceFiles(context: BuildContext, roots: readonly string[
   const { origins = [] } = lock.base ?? {};
   const text = `// The archives of the base image that are not Debian's, by the fields of their indexes.\nUnattended-Upgrade::Origins-Pattern {\n${origins.map((one) => `  "${one}";\n`).join('')}};\n`;
   const files: PlannedFile[] = [{ ...COMMON, path: ORIGINS, bytes: Buffer.from(text) }, ...listFile(roots)];
-  if (plan.base.mirror === undefined) return files;
   const folder = 'etc/apt/sources.list.d';
   const names = new Set(
     roots
@@ -63,7 +63,7 @@ export async function sourceFiles(context: BuildContext, roots: readonly string[
   for (const name of [...names].filter((one) => one.endsWith('.sources'))) {
     const root = roots.find((one) => existsSync(join(one, folder, name)));
     const old = readFileSync(join(root ?? '', folder, name), 'utf8');
-    const changed = withMirrors(old, mirrors);
+    const changed = withSecurityName(plan.base.mirror === undefined ? old : withMirrors(old, mirrors));
     if (changed !== old) files.push({ ...COMMON, path: `/${folder}/${name}`, bytes: Buffer.from(changed) });
   }
   return files;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { imageSources, withMirrors } from '../../../src/engine/base/sources.ts';
+import { imageSources, withMirrors, withSecurityName } from '../../../src/engine/base/sources.ts';
 
 const mirrors = { debian: 'http://mirror.example/debian', security: 'http://mirror.example/debian-security' };
 
@@ -65,5 +65,14 @@ describe('sources of a base image', () => {
       `URIs: ${mirrors.security}`,
       'URIs: http://archive.example/debian/',
     ]);
+  });
+
+  it('names the security updates, once, and nothing else', () => {
+    const named = withSecurityName(`${debian}\n${raspi}`);
+    expect(named.replace('X-Repolib-Name: Debian security updates\n', '')).toBe(`${debian}\n${raspi}`);
+    expect(named).toMatch(/^X-Repolib-Name: .*\nTypes: deb\nURIs: .*\nSuites: trixie-security$/m);
+    expect(withSecurityName(named)).toBe(named);
+    const own = debian.replace('Types: deb\nURIs: http://deb.example/debian-security', 'X-Repolib-Name: Mine\n$&');
+    expect(withSecurityName(own)).toBe(own);
   });
 });
