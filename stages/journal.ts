@@ -37,6 +37,7 @@ export const journal = defineStage({
 
   contribute({ maxDiskMiB, maxMemoryMiB, keepDays }, { overlay }) {
     const conf = '/etc/systemd/journald.conf.d/zz-amslpr.conf';
+    const timer = '/etc/systemd/system/logrotate.timer.d/10-amslpr.conf';
     const sizes = '/usr/share/amslpr/logrotate.conf';
     return {
       packages: ['logrotate'],
@@ -44,7 +45,7 @@ export const journal = defineStage({
         overlay(conf, { data: { maxDiskMiB, maxMemoryMiB, keepDays } }),
         overlay(sizes),
         overlay('/etc/systemd/system/logrotate.service.d/10-amslpr.conf'),
-        overlay('/etc/systemd/system/logrotate.timer.d/10-amslpr.conf'),
+        overlay(timer),
       ],
       units: {
         'logrotate.timer': 'enabled',
@@ -85,11 +86,10 @@ export const journal = defineStage({
           when: 'data-open',
           lacks: /\S/,
         }),
-        hourly: file(
-          'A log that grew is rotated within the hour',
-          '/etc/systemd/system/logrotate.timer.d/10-amslpr.conf',
-          { guide: [54], matches: /^OnCalendar=\nOnCalendar=hourly$/m },
-        ),
+        hourly: file('A log that grew is rotated within the hour', timer, {
+          guide: [54],
+          matches: /^OnCalendar=\nOnCalendar=hourly$/m,
+        }),
         rotates: run('logrotate rotates what grew', `logrotate --debug ${sizes} /etc/logrotate.conf`, {
           guide: [54],
           matches: /^rotating pattern: \/var\/log\/nginx\/\*\.log .*log files >= 16777216 are rotated earlier/m,
