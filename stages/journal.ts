@@ -58,14 +58,9 @@ export const journal = defineStage({
           matches: [/^SystemMaxUse=\d+M$/m, /^RuntimeMaxUse=\d+M$/m, /^MaxRetentionSec=\d+day$/m],
           why: 'It sorts after syslog.conf of Debian, and after the 40- of Raspberry Pi OS that keeps the journal in memory.',
         }),
-        'not-on-root': unit(
-          'The journal waits for the encrypted partition',
-          'systemd-journal-flush.service',
-          'masked',
-          {
-            guide: [13, 14],
-          },
-        ),
+        'not-on-root': unit('The journal waits for the encrypted data', 'systemd-journal-flush.service', 'masked', {
+          guide: [13, 14],
+        }),
         rotation: unit('Files of nginx are rotated', 'logrotate.timer', 'enabled', { guide: [54] }),
         persistent: run('The journal is on the encrypted partition', 'journalctl --header --no-pager', {
           guide: [54],
