@@ -31,7 +31,18 @@ export async function endArchiveKey(folder: string): Promise<void> {
   await hostRunner.run(['gpgconf', '--homedir', folder, '--kill', 'gpg-agent'], { okCodes: [0, 1, 2] });
 }
 
+/** By what apt knows an archive: fields of its Release. */
+export interface Origin {
+  readonly origin: string;
+  readonly label: string;
+  readonly codename: string;
+}
+
 export interface ArchiveOptions {
+  /** Default: Debian's security archive. */
+  readonly origin?: Origin;
+  /** Files of the pool that are in it. Default: all. */
+  readonly files?: readonly string[];
   /** Without one, the archive has an unsigned Release. */
   readonly key?: ArchiveKey;
   /** Default: in a week. */
@@ -39,27 +50,29 @@ export interface ArchiveOptions {
 }
 
 export const SUITE = 'trixie-security';
+const SECURITY: Origin = { origin: 'Debian', label: 'Debian-Security', codename: SUITE };
 const DAY = 86_400_000;
 
 /**
- * Makes an archive at `root` of the package files in `root`/../pool, which several archives may share, with what
- * unattended-upgrades knows Debian's security archive by.
+ * Makes an archive at `root` of the package files in `root`/../pool, which several archives may share.
  */
 export async function writeArchive(root: string, options: ArchiveOptions = {}): Promise<void> {
   const pool = join(root, '..', 'pool');
   const paragraphs = [];
-  for (const name of (await readdir(pool)).sort()) paragraphs.push(await packageParagraph(join(pool, name), name));
+  const { origin, label, codename } = options.origin ?? SECURITY;
+  const files = options.files ?? (await readdir(pool)).sort();
+  for (const name of files) paragraphs.push(await packageParagraph(join(pool, name), name));
   const packages = paragraphs.join('\n');
-  const index = join(root, 'dists', SUITE, 'main', 'binary-arm64');
+  const index = join(root, 'dists', codename, 'main', 'binary-arm64');
   await mkdir(index, { recursive: true });
   await writeFile(join(index, 'Packages'), packages);
   const sum = createHash('sha256').update(packages).digest('hex');
   const until = options.validUntil ?? new Date(Date.now() + 7 * DAY);
   const release = [
-    'Origin: Debian',
-    'Label: Debian-Security',
-    'Suite: stable-security',
-    `Codename: ${SUITE}`,
+    `Origin: ${origin}`,
+    `Label: ${label}`,
+    `Suite: ${codename.replace('trixie', 'stable')}`,
+    `Codename: ${codename}`,
     `Date: ${new Date(Math.min(Date.now(), until.getTime()) - DAY).toUTCString()}`,
     `Valid-Until: ${until.toUTCString()}`,
     'Architectures: arm64',
@@ -70,7 +83,7 @@ export async function writeArchive(root: string, options: ArchiveOptions = {}): 
   const text = `${release.join('\n')}\n`;
   const { key } = options;
   const [name, content] = key === undefined ? ['Release', text] : ['InRelease', await key.clearsign(text)];
-  await writeFile(join(root, 'dists', SUITE, name), content);
+  await writeFile(join(root, 'dists', codename, name), content);
 }
 
 async function packageParagraph(file: string, name: string): Promise<string> {
@@ -81,10 +94,10 @@ async function packageParagraph(file: string, name: string): Promise<string> {
 }
 
 /** A deb822 source for it. */
-export function sourceFor(uri: string, publicKey: string): string {
+export function sourceFor(uri: string, publicKey: string, suite = SUITE): string {
   const key = publicKey.trimEnd().split('\n');
   const folded = key.map((line) => ` ${line === '' ? '.' : line}\n`).join('');
-  return `Types: deb\nURIs: ${uri}\nSuites: ${SUITE}\nComponents: main\nArchitectures: arm64\nSigned-By:\n${folded}`;
+  return `Types: deb\nURIs: ${uri}\nSuites: ${suite}\nComponents: main\nArchitectures: arm64\nSigned-By:\n${folded}`;
 }
 
 export interface ArchiveServer extends AsyncDisposable {
