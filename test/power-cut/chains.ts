@@ -1,6 +1,7 @@
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCard } from './card.ts';
+import { shownHostKey } from './inspect.ts';
 import { type Told, toldBy } from './judge.ts';
 import { runCard } from './machine.ts';
 import { chooser, epochs, generator } from './points.ts';
@@ -46,7 +47,7 @@ export async function tryChains(bench: Bench, numbers: readonly number[]): Promi
           const flushed = at < parts.length - 1;
           for (const { entry } of part) await card.apply(entry, log, flushed ? undefined : choose(entry));
         }
-        told.push(await toldBy(path));
+        told.push(await toldBy(path), await shownHostKey(path, place));
       }
       const state = card.state();
       const found = await goOn(bench, card, place, false, told);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { hostRunner } from '../../src/host/runner.ts';
 import { findBootPartition, readBootFiles } from '../../src/site/boot-partition.ts';
 import { readSlot } from '../../src/site/bundle.ts';
-import { checkExt4, copyPartition, decryptContainer, partitionsOf, readFiles } from './parts.ts';
+import { checkExt4, containersOn, copyPartition, decryptContainer, hasFile, partitionsOf, readFiles } from './parts.ts';
+import { SECTOR } from './write-log.ts';
 
 /** What identifies a device, as found on its card; empty where there is nothing good. */
 export interface Identity {
@@ -88,6 +89,11 @@ export async function inspect(card: string, folder: string, identity: string): P
     await writeFile(place('key'), secret.luks_recovery_key, { mode: 0o600 });
     const container = (await hostRunner.run(['cryptsetup', 'luksUUID', place('part.4')])).stdout.trim();
     expect(report?.container === container, 'the report names another container');
+    const containers = await containersOn(card);
+    expect(
+      String(containers) === String((parts.get(4)?.start ?? 0) * SECTOR),
+      `there are containers at ${containers.join(', ')}`,
+    );
     for (const [name, password] of Object.entries(secret.sudo_passwords)) {
       expect(
         await unlocksShadow(files['/etc/shadow'] ?? '', name, password),
@@ -117,6 +123,22 @@ export async function inspect(card: string, folder: string, identity: string): P
     return { identity: nothing, wrong: [...wrong, error instanceof Error ? error.message : String(error)] };
   } finally {
     for (const path of made) await rm(path, { force: true });
+  }
+}
+
+/** The host key that sshd may have shown already, on a card as a cut left it: sshd starts when its mark is there. */
+export async function shownHostKey(card: string, folder: string): Promise<Partial<Pick<Identity, 'hostKey'>>> {
+  const root = (await partitionsOf(card)).get(2);
+  if (root === undefined) return {};
+  const path = join(folder, 'root.cut');
+  try {
+    await copyPartition(card, root, path);
+    await checkExt4(path);
+    if (!(await hasFile(path, '/var/lib/amslpr-device/ssh-ready'))) return {};
+    const { [`${HOST_KEY}.pub`]: text = '' } = await readFiles(path, [`${HOST_KEY}.pub`]);
+    return { hostKey: text.split(' ').slice(0, 2).join(' ') };
+  } finally {
+    await rm(path, { force: true });
   }
 }
 

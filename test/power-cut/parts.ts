@@ -130,6 +130,28 @@ export async function checkExt4(file: string): Promise<string> {
   return faults(stdout);
 }
 
+/** Whether an ext4 file system has this file. */
+export async function hasFile(file: string, path: string): Promise<boolean> {
+  return (await hostRunner.run(['debugfs', '-R', `stat ${path}`, file])).stdout.includes('Type: regular');
+}
+
+/** Where containers begin, in bytes: LUKS2 headers, looked for at each multiple of 1 MiB. */
+export async function containersOn(card: string): Promise<number[]> {
+  const file = await open(card, 'r');
+  try {
+    const { size } = await file.stat();
+    const found: number[] = [];
+    for (let at = 0; at < size; at += STEP) {
+      if ((await readAt(file, at, LUKS.length)).equals(LUKS)) found.push(at);
+    }
+    return found;
+  } finally {
+    await file.close();
+  }
+}
+
+const LUKS = Buffer.from('4c554b53babe0002', 'hex');
+
 /** Content of files of an ext4 file system; empty for those that are not there. */
 export async function readFiles(file: string, paths: readonly string[]): Promise<Record<string, string>> {
   const found: Record<string, string> = {};

@@ -22,7 +22,7 @@ const ROUND = 24;
  * What to try, in an order whose beginning is already spread over all steps: the first and last flush of each step, then
  * rounds from the first flush to the last, with the random subsets between them.
  */
-export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks'>, wanted: Wanted): Try[] {
+export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks' | 'states'>, wanted: Wanted): Try[] {
   const ends = log.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end);
   const steps = ['start', ...ends.map((end) => stepAt(recording, end))];
   const edges = steps.flatMap((step, flush): Point[] =>
@@ -47,15 +47,23 @@ export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks
   );
   const within = ordered.filter(({ flush }) => wanted.steps?.includes(steps[flush] ?? '') ?? true);
   const some = wanted.sample === undefined ? within : sample(within, wanted.sample, steps);
-  const whole = spread(
-    steps.map((_, flush) => ({ flush })),
-    wanted.whole,
-  );
+  const whole = wholeOf(steps, recording.states, wanted.whole);
   const isWhole = ({ flush, subset }: Point): boolean =>
     subset === undefined && whole.some((point) => point.flush === flush);
   // What the image as it is does, nobody needs to try again with units masked.
   const missing = whole.filter(({ flush }) => !some.some((one) => one.subset === undefined && one.flush === flush));
   return [...some, ...missing].map((point) => ({ point, whole: isWhole(point) }));
+}
+
+/** About `count` flushes that leave different cards, evenly chosen, and one at least of each step. */
+function wholeOf(steps: readonly string[], states: readonly string[], count: number): Point[] {
+  if (count === 0) return [];
+  const points = steps
+    .map((_, flush) => ({ flush }))
+    .filter(({ flush }) => states.indexOf(states[flush] ?? '') === flush);
+  const even = spread(points, count);
+  const missed = [...new Set(steps)].filter((step) => !even.some(({ flush }) => steps[flush] === step));
+  return [...even, ...missed.flatMap((step) => points.find(({ flush }) => steps[flush] === step) ?? [])];
 }
 
 /** `count` of them: as many of each step as of every other, while there are some; of fewer steps when there are more. */

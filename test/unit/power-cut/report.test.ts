@@ -21,7 +21,7 @@ const marks = ['entropy', 'host-key', 'partitions', 'data', 'sudo-passwords', 'r
 }));
 const recording: Recording = {
   ...{ from: '', whole: true, firmware: { kernel: '', initramfs: '', masking: '', cmdline: '' }, marks, seconds: 100 },
-  ...{ states: ['a', 'b', 'b'], identity: identity('first') },
+  ...{ states: ['a', 'b', 'b', ...Array.from({ length: 68 }, (_, at) => `c${at}`)], identity: identity('first') },
 };
 /** A flush each 100 bytes. */
 const log: Logged[] = Array.from({ length: 70 }, (_, at) => ({ entry: { kind: 'flush' }, end: (at + 1) * 100 }));
@@ -43,7 +43,14 @@ test('a full choice has every flush and its subsets once, the first ones from ev
   expect(cut).toHaveLength(71 * 2);
   // The image as it is runs in the place of a masked start, at flushes that are spread over all.
   const whole = all.flatMap((one) => (one.whole && one.point.subset === undefined ? [one.point.flush] : []));
-  expect(whole.sort((a, b) => a - b)).toEqual([3, 10, 17, 24, 31, 39, 46, 53, 60, 67]);
+  expect(whole.sort((a, b) => a - b)).toEqual([4, 11, 18, 25, 32, 39, 46, 53, 60, 67]);
+  // A step of one flush is tried too; the card of the second flush is that of the first.
+  const short = { ...recording, marks: [...marks, { step: 'short', logBytes: 6900, seconds: 9 }] };
+  const flushes = choose(log, short, { subsets: 0, whole: 3, seed: '1' }).flatMap((one) =>
+    one.whole ? [one.point.flush] : [],
+  );
+  expect(new Set(flushes.map((flush) => stepAt(short, flush * 100))).size).toBe(marks.length + 2);
+  expect(flushes).not.toContain(2);
   const first = new Set(all.slice(0, 14).map(({ point }) => Math.min(6, Math.floor(point.flush / 10))));
   expect(first.size).toBe(7);
 });
