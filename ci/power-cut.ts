@@ -24,7 +24,10 @@ const program = new Command('ci/power-cut')
   .addOption(
     new Option('--work <name>', 'cut at this work of a ready device, not at the first boot').choices(workNames),
   )
-  .option('--full', 'every flush, one random subset after each, 60 points of the whole image and one of each step, 40 chains of five cuts')
+  .option(
+    '--full',
+    'every flush, one random subset after each, 60 points of the whole image and one of each step, 40 chains of five cuts',
+  )
   .option('--sample <count>', 'only so many flushes and subsets, spread over all steps', number, 12)
   .option('--random <share>', 'random subsets of unflushed sectors, as a share of the flushes', number)
   .option('--whole <count>', 'points that run the image with no unit masked', number)
