@@ -24,6 +24,7 @@ from typing import Any
 from amslpr_device.context import Context
 from amslpr_device.files import write_record
 from amslpr_device.mail import spool
+from amslpr_device.trust import trust
 
 PORT = 6514
 FIELDS = 'MESSAGE,PRIORITY,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,_COMM,_PID,_TRANSPORT,_HOSTNAME'
@@ -127,22 +128,13 @@ def entries(cursor: str) -> Iterator[dict[str, Any]]:
             reader.terminate()
 
 
-def tls(server: Server) -> ssl.SSLContext:
-    """Only the operator's authority is believed when there is one; the name is checked in any case."""
-    context = ssl.create_default_context(cafile=str(server.ca) if server.ca else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if server.client:
-        context.load_cert_chain(str(server.client))
-    return context
-
-
 def connect(server: Server) -> ssl.SSLSocket:
     """A connection; raises NotSent."""
     where = f'{server.server}:{server.port}'
     try:
         plain = socket.create_connection((server.server, server.port), SECONDS)
         try:
-            return tls(server).wrap_socket(plain, server_hostname=server.server)
+            return trust(server.ca, server.client).wrap_socket(plain, server_hostname=server.server)
         except BaseException:
             plain.close()
             raise

@@ -13,6 +13,7 @@ from pathlib import Path
 from amslpr_device.context import Context
 from amslpr_device.mail import spool
 from amslpr_device.mail.relay import Relay
+from amslpr_device.trust import trust
 
 SECONDS = 30
 FIRST, LONGEST = 300, 4 * 3600
@@ -27,23 +28,16 @@ class NotSent(Exception):
         self.hint = hint
 
 
-def tls(relay: Relay) -> ssl.SSLContext:
-    """Believes the CA of the operator, and no other when there is one; else those of Debian. Names are checked."""
-    context = ssl.create_default_context(cafile=str(relay.ca) if relay.ca else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
 def connect(relay: Relay, host: str) -> smtplib.SMTP:
     """A session, encrypted and logged in; raises NotSent."""
     where = f'{relay.server}:{relay.port}'
     try:
         session: smtplib.SMTP
         if relay.security == 'tls':
-            session = smtplib.SMTP_SSL(relay.server, relay.port, host, timeout=SECONDS, context=tls(relay))
+            session = smtplib.SMTP_SSL(relay.server, relay.port, host, timeout=SECONDS, context=trust(relay.ca))
         else:
             session = smtplib.SMTP(relay.server, relay.port, host, timeout=SECONDS)
-            session.starttls(context=tls(relay))
+            session.starttls(context=trust(relay.ca))
     except ssl.SSLCertVerificationError as error:
         hint = 'a relay with a CA of your own: sudo amslpr-device mail ca < CA.pem'
         raise NotSent(f'the certificate of {where} is not believed: {error.verify_message}', hint) from error
