@@ -55,7 +55,8 @@ export function qemuArguments(input: CommandInput): string[] {
     // A restart has to read the boot partition again, as the firmware does: QEMU ends, and is started anew.
     ...['-no-reboot', '-nodefaults'],
   ];
-  if (machine === 'virt') return [...virt(input), ...common];
+  // The cable's switch has to know the network already.
+  if (machine === 'virt') return [...common, ...virt(input)];
   return [...raspi(input), ...common];
 }
 

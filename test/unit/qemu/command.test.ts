@@ -43,6 +43,7 @@ describe('QEMU', () => {
     const cable = { socket: '/x/cable', end: 'listen' } as const;
     const text = qemuArguments({ ...input, machine: 'virt', board: { cable } }).join(' ');
     expect(text).toContain('hubport,id=p1,hubid=0,netdev=net -netdev hubport,id=p2,hubid=0,netdev=cable');
+    expect(text.indexOf('-netdev user,id=net')).toBeLessThan(text.indexOf('-netdev hubport'));
     expect(text.match(/-device virtio-net-pci,\S+/g)).toEqual(['-device virtio-net-pci,netdev=switch,romfile=']);
   });
 
