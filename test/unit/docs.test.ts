@@ -136,3 +136,13 @@ describe('every stage', () => {
     expect(empty.map(({ id }) => id)).toEqual([]);
   });
 });
+
+describe('the page of tests', () => {
+  it('has every test that takes longer, and no other', () => {
+    const listed = [...readFileSync(join(docs, 'tests.md'), 'utf8').matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(
+      ([, name]) => name,
+    );
+    const there = readdirSync(join(docs, '../test/extended')).map((name) => name.replace(/\.test\.ts$/, ''));
+    expect(listed).toEqual(there.sort());
+  });
+});
