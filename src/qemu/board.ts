@@ -25,8 +25,9 @@ export interface Cable {
   /** Path of a Unix socket. */
   readonly socket: string;
   readonly end: 'listen' | 'connect';
-  /** Of a second network card that it is plugged into. Without it, it and the host's network meet in a switch. */
-  readonly mac?: string;
+  readonly mac: string;
+  /** The board's only network card is plugged into it, and the host's network meets it in a switch. */
+  readonly only?: boolean;
 }
 
 /** What QEMU is told of a board. */
@@ -54,19 +55,19 @@ export function boardArguments({ tpm, usb, cable }: BoardSockets): string[] {
   ];
 }
 
-function cableArguments({ socket, end, mac }: Cable): string[] {
+function cableArguments({ socket, end, mac, only = false }: Cable): string[] {
   const server = end === 'listen' ? 'on' : 'off';
   const cable = ['-netdev', `stream,id=cable,server=${server},addr.type=unix,addr.path=${socket}`];
-  if (mac !== undefined) return [...cable, '-device', `virtio-net-pci,netdev=cable,mac=${mac},romfile=`];
+  if (!only) return [...cable, '-device', `virtio-net-pci,netdev=cable,mac=${mac},romfile=`];
   const port = (id: string, rest: string): string[] => ['-netdev', `hubport,id=${id},hubid=0${rest}`];
   return [...cable, ...port('p1', ',netdev=net'), ...port('p2', ',netdev=cable'), ...port(SWITCH, '')];
 }
 
 const SWITCH = 'switch';
 
-/** What the board's own network card is plugged into. */
-export const networkOf = ({ cable }: BoardSockets): string =>
-  cable !== undefined && cable.mac === undefined ? SWITCH : 'net';
+/** The board's own network card. */
+export const networkCard = ({ cable }: BoardSockets): string =>
+  `virtio-net-pci,${cable?.only === true ? `netdev=${SWITCH},mac=${cable.mac}` : 'netdev=net'},romfile=`;
 
 /**
  * The device tree of the machine that `argv` starts, with a serial number as a Raspberry Pi's firmware puts it there;

@@ -1,5 +1,5 @@
 import { accessSync, constants } from 'node:fs';
-import { type BoardSockets, boardArguments, networkOf } from './board.ts';
+import { type BoardSockets, boardArguments, networkCard } from './board.ts';
 import type { BootFiles } from './boot-files.ts';
 import type { MachineName } from './machine.ts';
 
@@ -83,7 +83,7 @@ function virt({ boot, overlay, kvm, disk, board }: CommandInput): string[] {
     ...(disk === undefined
       ? []
       : ['-drive', `if=none,id=tools,format=raw,readonly=on,file=${disk}`, '-device', 'virtio-blk-pci,drive=tools']),
-    ...['-device', `virtio-net-pci,netdev=${networkOf(board ?? {})},romfile=`, '-device', 'virtio-rng-pci'],
+    ...['-device', networkCard(board ?? {}), '-device', 'virtio-rng-pci'],
     ...boardArguments(board ?? {}),
   ];
 }

@@ -47,7 +47,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'amslpr-cameras-'));
   const socket = join(folder, 'cable');
   const edit = (text: string): string => text.replace(/^\.\.\.$/m, NETWORK);
-  const board = { cable: { socket, end: 'listen' } as const };
+  const board = { cable: { socket, end: 'listen', mac: CABLE.device, only: true } as const };
   site = await drive(image, { unlock: 'card', edit }, 'gate', { machine: 'virt', board });
   device = await site.login();
   await device.waitFor('ready', PATIENCE.ready);

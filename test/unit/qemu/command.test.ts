@@ -40,11 +40,13 @@ describe('QEMU', () => {
     expect(text).toContain('virtio-net-pci,netdev=net,');
   });
   it('gives virt one cable with the host’s network and another guest', () => {
-    const cable = { socket: '/x/cable', end: 'listen' } as const;
+    const cable = { socket: '/x/cable', end: 'listen', mac: '52:54:00:13:00:01', only: true } as const;
     const text = qemuArguments({ ...input, machine: 'virt', board: { cable } }).join(' ');
     expect(text).toContain('hubport,id=p1,hubid=0,netdev=net -netdev hubport,id=p2,hubid=0,netdev=cable');
     expect(text.indexOf('-netdev user,id=net')).toBeLessThan(text.indexOf('-netdev hubport'));
-    expect(text.match(/-device virtio-net-pci,\S+/g)).toEqual(['-device virtio-net-pci,netdev=switch,romfile=']);
+    expect(text.match(/-device virtio-net-pci,\S+/g)).toEqual([
+      '-device virtio-net-pci,netdev=switch,mac=52:54:00:13:00:01,romfile=',
+    ]);
   });
 
   it('gives virt a TPM and USB ports, with or without a stick', () => {
