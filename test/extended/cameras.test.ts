@@ -85,8 +85,13 @@ describe('the cameras’ network', () => {
   });
 
   it('does not lead anywhere else', async () => {
-    await camera.root(`ip route add 10.0.2.2/32 via ${DEVICE} dev tagged`);
-    expect(await reached(camera.root, '10.0.2.2', [22, 53, 80])).toBe('');
+    const forwarded = async (): Promise<string> =>
+      (await asRoot(device)("awk '/^Ip:/ { print $6 }' /proc/net/snmp")).trim().split('\n').at(-1) ?? '';
+    expect(await forwarded()).toBe('0');
+    // A host of the device's other network, whose own address the camera does not use.
+    await camera.root(`ip route add 10.0.2.3/32 via ${DEVICE} dev tagged`);
+    expect(await reached(camera.root, '10.0.2.3', [53, 80])).toBe('');
+    expect(await forwarded()).toBe('0');
   });
 
   it('is closed by the rules alone: without them a camera reaches what listens', async () => {
