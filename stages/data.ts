@@ -36,7 +36,7 @@ export const data = defineStage({
           path: '/var/lib/amslpr-device/keys/data.key',
           what: 'The key of the data partition',
           why: 'Only with the unlock method `card`, which opens without anybody, and for whoever has the card.',
-          until: 'Another method is chosen, or the headers of the data are overwritten (`data: existing: erase`).',
+          until: 'The headers of the data are overwritten, as `data: existing: erase` does.',
         },
       ],
       checks: {
