@@ -35,8 +35,8 @@ export const data = defineStage({
         {
           path: '/var/lib/amslpr-device/keys/data.key',
           what: 'The key of the data partition',
-          why: 'Only with the unlock method `card`, which opens without anybody; it protects a discarded card at most.',
-          until: 'The device is wiped.',
+          why: 'Only with the unlock method `card`, which opens without anybody, and for whoever has the card.',
+          until: 'The headers of the data are overwritten, as `data: existing: erase` does.',
         },
       ],
       checks: {

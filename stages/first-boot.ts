@@ -1,6 +1,7 @@
 import { absent, built, file, link, run, symlink, text, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { firstBootChecks } from './first-boot/checks.ts';
+import { ledChecks } from './first-boot/led.ts';
 import { firstBootSecrets } from './first-boot/secrets.ts';
 import { firstBootSteps } from './first-boot/steps.ts';
 
@@ -40,6 +41,7 @@ export const firstBoot = defineStage({
         { path: '/usr/bin/amslpr-device', mode: '0777', owner: 'root:root', content: programLink },
         overlay('/etc/NetworkManager/conf.d/70-amslpr-first-boot.conf'),
         overlay('/etc/systemd/logind.conf.d/60-amslpr.conf'),
+        overlay('/etc/modules-load.d/amslpr-led.conf'),
         // Would start log-in prompts on serial ports.
         symlink('/etc/systemd/system-generators/systemd-getty-generator', '/dev/null'),
         overlay('/etc/systemd/system/amslpr-first-boot.service'),
@@ -80,6 +82,7 @@ export const firstBoot = defineStage({
           matches: /^AMSLPR device\n\nnever started\n\n{4000,}$/,
         }),
         ...firstBootChecks(run),
+        ...ledChecks,
       },
     };
   },

@@ -23,7 +23,7 @@ isolate [status|end]  cut the device off from all but the caller (sudo)
 collect-evidence    what an incident left, to a file of yours (sudo)
 support-bundle      states and versions for whoever helps, no secret (sudo)
 rescue end          leave rescue: a normal start          (sudo)
-first-boot, provision, rescue, serve, console: what the units run
+first-boot, provision, stopped PHASE, rescue, serve, console: what the units run
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import runner
 
         return runner.main(verb)
+    if verb == 'stopped' and len(rest) == 1:
+        from amslpr_device import runner
+
+        return runner.stopped(rest[0])
     if verb == 'serve':
         return service.serve(Context())
     if verb == 'console':

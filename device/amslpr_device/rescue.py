@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from amslpr_device.context import Context
-from amslpr_device.status import Status, tell
+from amslpr_device.status import Status, current, tell
+from amslpr_device.steps.ready import sshd_runs
 
 FOLDER = '/var/lib/amslpr-rescue'
 HINT = (
     'log in by SSH and look: systemctl --failed, journalctl -b -1; when it is mended: sudo amslpr-device rescue end. '
     'After an hour with nobody logged in the device tries a normal start by itself'
 )
+NO_SSH = (
+    'nobody can log in: write the card anew, its data stays (flash --keep-data). '
+    'The device tries a normal start by itself from time to time'
+)
+# The line of STATUS.TXT that keeps a cause over further starts.
+BEFORE = 'Said before: '
 
 
 def attempts(ctx: Context) -> int:
@@ -40,13 +48,33 @@ def settled(ctx: Context) -> None:
 
 
 def say(ctx: Context) -> int:
-    """Tells everywhere that the device is in rescue, and why."""
+    """Tells everywhere that the device is in rescue, why, and what was said before."""
     try:
         reason = (ctx.run_folder / 'rescue-reason').read_text().strip()
     except OSError:
-        reason = f'{attempts(ctx)} starts in a row came to no end.'
-    tell(ctx, Status('rescue', message=f'{reason} Only network, firewall and SSH were started.', hint=HINT))
+        # The first boot may have come to its end meanwhile, which clears the count.
+        reason = f'{attempts(ctx) or "Three"} starts in a row came to no end.'
+    reached = sshd_runs(ctx)
+    started = 'Only network, firewall and SSH were started.' if reached else 'SSH does not run either.'
+    before = said_before(ctx)
+    message = f'{reason} {started}' + (f'\n{BEFORE}{before}' if before else '')
+    tell(ctx, Status('rescue', message=message, hint=HINT if reached else NO_SSH))
     return 0
+
+
+def said_before(ctx: Context) -> str:
+    """The last known cause: of this start, else what STATUS.TXT kept of an earlier one. Empty for none."""
+    now = current(ctx)
+    if now.get('state') in ('failed', 'waiting'):
+        return f'{now["state"]} at {now["step"]}: {now["message"]}'.replace('\n', ' ')
+    try:
+        text = (ctx.boot / 'STATUS.TXT').read_text(errors='replace')
+    except OSError:
+        return ''
+    if kept := re.search(f'^{BEFORE}(.+)$', text, re.M):
+        return kept[1]
+    found = re.search(r'^(?:\S+: )?(failed(?: at \S+)?)\n(.+)$', text, re.M)
+    return f'{found[1]}: {found[2]}' if found else ''
 
 
 def end(ctx: Context) -> int:

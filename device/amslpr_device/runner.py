@@ -16,7 +16,7 @@ from types import ModuleType
 from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.files import make_folder
 from amslpr_device.rescue import settled
-from amslpr_device.status import Status, tell
+from amslpr_device.status import Status, current, tell
 
 # Up to sshd: nothing here can take long, so that a failure later never locks anybody out.
 FIRST_BOOT = (
@@ -48,6 +48,15 @@ PROVISION = (
 # Runs `provision` once more a little later.
 RETRY = 'amslpr-retry.timer'
 PHASES = {'first-boot': FIRST_BOOT, 'provision': PROVISION}
+# What systemd says of a phase that could not say it itself, in its own words and ours.
+ENDED = {
+    'timeout': 'took too long and was stopped',
+    'watchdog': 'did not answer and was stopped',
+    'oom-kill': 'was stopped for lack of memory',
+    'signal': 'was killed',
+    'core-dump': 'crashed',
+    'exit-code': 'ended without a word',
+}
 
 
 def step(name: str) -> ModuleType:
@@ -88,8 +97,8 @@ def run(ctx: Context, phase: str) -> int:
         return 0
     except StepError as error:
         tell(ctx, Status('failed', name, error.message, error.hint))
-        if phase == 'provision':
-            settled(ctx)
+        # Before SSH too: a start that says what it lacks came to its end. Rescue would hide the cause, and mend nothing.
+        settled(ctx)
         return 1
     except Exception as error:  # Whatever a step did not think of must be shown and must not look like success.
         traceback.print_exc()
@@ -98,4 +107,18 @@ def run(ctx: Context, phase: str) -> int:
     if phase == 'provision':
         tell(ctx, Status('ready'))
         settled(ctx)
+    return 0
+
+
+def stopped(phase: str, ctx: Context | None = None) -> int:
+    """Told by systemd that a phase has ended: says `failed` for one that was killed while it still said `working`."""
+    ctx = ctx or Context()
+    now = current(ctx)
+    result = os.environ.get('SERVICE_RESULT', '')
+    # Somebody restarts the device meanwhile: no failure.
+    by_request = result == 'signal' and os.environ.get('EXIT_STATUS') == 'TERM'
+    if result in ENDED and not by_request and now.get('state', 'working') == 'working':
+        name = now.get('step', '')
+        message = f'{"the step" if name else f"the program {phase}"} {ENDED[result]}'
+        tell(ctx, Status('failed', name, message, 'restart the device; the journal has more: journalctl -b'))
     return 0

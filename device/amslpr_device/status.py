@@ -11,14 +11,17 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from amslpr_device.boot_partition import put
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import write
 
+# The activity LED, or where a board has none (the 400) the power LED.
+LEDS = ('ACT', 'PWR')
 # Triggers of the kernel's LED driver: working beats, waiting blinks slowly, failed blinks fast, rescue
-# flashes once in two seconds, ready is steady.
+# flashes once in two seconds, ready is steady. /etc/modules-load.d/amslpr-led.conf loads those that may be modules.
 LED = {'working': 'heartbeat', 'waiting': 'timer', 'failed': 'timer', 'rescue': 'timer', 'ready': 'default-on'}
 BLINK = {'waiting': (900, 900), 'failed': (100, 100), 'rescue': (100, 1900)}
 
@@ -78,15 +81,27 @@ def current(ctx: Context) -> dict[str, Any]:
 
 
 def led(ctx: Context, state: str) -> None:
-    """Sets the activity LED, where there is one."""
-    folder = ctx.at('/sys/class/leds/ACT')
-    if not folder.is_dir():
+    """Sets the LED, where there is one. A state that it cannot show is told, and leaves it dark, not in an older state."""
+    folder = next((folder for name in LEDS if (folder := ctx.at(f'/sys/class/leds/{name}')).is_dir()), None)
+    if folder is None:
         return
-    with contextlib.suppress(OSError):
-        (folder / 'trigger').write_text(LED[state])
-        if state in BLINK:
-            # The files for the times come with the trigger.
-            time.sleep(0.1)
-            on, off = BLINK[state]
-            (folder / 'delay_on').write_text(str(on))
-            (folder / 'delay_off').write_text(str(off))
+    try:
+        show(folder, state)
+    except (OSError, LookupError) as error:
+        print(f'amslpr: the LED cannot show {state}: {error}', flush=True)
+        with contextlib.suppress(OSError):
+            (folder / 'trigger').write_text('none')
+
+
+def show(folder: Path, state: str) -> None:
+    """Sets one LED. The kernel lists its triggers, the one in use in brackets, and refuses others."""
+    trigger = folder / 'trigger'
+    if LED[state] not in trigger.read_text().replace('[', ' ').replace(']', ' ').split():
+        raise LookupError(f'the kernel has no trigger {LED[state]}')
+    trigger.write_text(LED[state])
+    if state in BLINK:
+        # The files for the times come with the trigger.
+        time.sleep(0.1)
+        on, off = BLINK[state]
+        (folder / 'delay_on').write_text(str(on))
+        (folder / 'delay_off').write_text(str(off))

@@ -421,3 +421,65 @@ def test_a_failed_step_says_why_and_what_to_do(ctx: Context, monkeypatch: pytest
     assert 'failed at identity' in text
     assert 'Next: use a larger card' in text
     assert (ctx.boot / 'STATUS.TXT').stat().st_size == 4096
+
+
+@pytest.mark.parametrize(('phase', 'module'), [('first-boot', identity), ('provision', backup_recipients)])
+def test_a_step_that_says_why_it_failed_ends_the_start(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, phase: str, module: object
+) -> None:
+    def fail(ctx: Context) -> None:
+        raise StepError('the disk is full', 'use a larger card')
+
+    monkeypatch.setitem(runner.PHASES, phase, (module.__name__.rpartition('.')[2].replace('_', '-'),))  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, 'product_ok', lambda ctx: False)
+    monkeypatch.setattr(module, 'make', fail)
+    site.make(ctx)
+    count = ctx.at('/var/lib/amslpr-rescue/attempts')
+    count.parent.mkdir(parents=True)
+    count.write_text('2')
+    assert runner.run(ctx, phase) == 1
+    assert not count.exists()
+    # What nobody thought of is no end: after three of them the device starts with SSH alone.
+    count.write_text('2')
+    monkeypatch.setattr(module, 'make', lambda ctx: 1 / 0)
+    assert runner.run(ctx, phase) == 1
+    assert count.exists()
+    assert 'ZeroDivisionError' in status.current(ctx)['message']
+
+
+def ended(ctx: Context, monkeypatch: pytest.MonkeyPatch, result: str, exit_status: str = 'TERM') -> dict[str, str]:
+    monkeypatch.setenv('SERVICE_RESULT', result)
+    monkeypatch.setenv('EXIT_STATUS', exit_status)
+    assert runner.stopped('first-boot', ctx) == 0
+    return status.current(ctx)
+
+
+def test_a_phase_that_was_killed_says_at_which_step(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    status.tell(ctx, status.Status('working', 'host-key'))
+    # A success, and a restart that somebody asked for.
+    for harmless in ('success', 'signal'):
+        assert ended(ctx, monkeypatch, harmless)['state'] == 'working'
+    now = ended(ctx, monkeypatch, 'timeout')
+    assert (now['state'], now['step']) == ('failed', 'host-key')
+    text = (ctx.boot / 'STATUS.TXT').read_text()
+    assert 'failed at host-key\nthe step took too long and was stopped\nNext: restart the device' in text
+    status.tell(ctx, status.Status('working', 'network'))
+    assert ended(ctx, monkeypatch, 'signal', 'KILL')['message'] == 'the step was killed'
+
+
+def test_a_phase_that_said_how_it_ended_is_believed(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    for state in ('waiting', 'failed', 'ready', 'rescue'):
+        status.tell(ctx, status.Status(state, 'site', 'as it was'))
+        assert ended(ctx, monkeypatch, 'exit-code', '1')['message'] == 'as it was'
+
+
+def test_a_program_that_could_not_even_start_is_told(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = ended(ctx, monkeypatch, 'exit-code', '1')
+    assert (now['state'], now['step']) == ('failed', '')
+    assert now['message'] == 'the program first-boot ended without a word'
+
+
+@pytest.mark.parametrize('phase', runner.PHASES)
+def test_systemd_tells_of_the_end_of_each_phase(phase: str) -> None:
+    unit = Path(__file__).parents[2] / f'overlays/first-boot/etc/systemd/system/amslpr-{phase}.service'
+    assert f'\nExecStopPost=/usr/sbin/amslpr-device stopped {phase}\n' in unit.read_text()

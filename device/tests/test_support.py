@@ -66,7 +66,10 @@ def plant(ctx: Context, canaries: Canaries, admin_key: Path) -> None:
     files: dict[str, str | bytes] = {
         '/etc/NetworkManager/system-connections/amslpr-wifi.nmconnection': f'[wifi-security]\npsk={new()}\n',
         '/etc/shadow': f'root:*:20000::::::\nalex:{hashed}:20000::::::\n',
+        '/etc/shadow-': f'alex:$6$salt${new(40)}:20000::::::\n',
         '/etc/ssh/ssh_host_ed25519_key': pem,
+        '/var/lib/NetworkManager/secret_key': canaries.raw(),
+        '/var/lib/systemd/random-seed': canaries.raw(),
         '/var/lib/amslpr-device/data.json': json.dumps(
             {
                 'state': 'live',
@@ -170,7 +173,7 @@ def test_holds_no_secret_however_programs_try(device: Context, canaries: Canarie
 
 def test_plants_every_secret_that_is_listed(device: Context) -> None:
     listed = re.findall(r'^\| `(/[^`]+)` \|', LISTED.read_text(), re.M)
-    assert len(listed) >= 6
+    assert len(listed) == 9
     known = {name for name, _ in known_secrets.secrets(device)}
     assert [path for path in listed if not device.at(path).is_file()] == []
     assert [path for path in listed if path not in known] == []

@@ -11,7 +11,7 @@ const HEAD = `# Secrets outside the encrypted partition
 
 Made from the stages by \`npm run docs\`. A device has no other secret outside LUKS; which of these it has depends on its site. All of them are on root, for root alone to read, and none is in an image.
 
-\`test/boot/default-image.test.ts\` ties this page to real cards. It reads what a provisioned device has at these paths, and searches the whole raw card for it: in plain, in hexadecimal and in base64. Each is found, and on the root partition alone. The secrets that belong inside (recovery key, passwords, TLS key, keys of the application, passphrase of the data) are searched for in the same way, and are found nowhere.
+\`test/boot/default-image.test.ts\` ties this page to real cards. It reads what a provisioned device has at these paths, and searches the whole raw card for it: in plain, in hexadecimal and in base64. Each is found on the root partition alone, and the files that hold one of them are the listed ones and no others; blocks of root that no file has any more may hold an older copy. The secrets that belong inside (recovery key, passwords, TLS key, keys of the application, passphrase of the data) are searched for in the same way, and are found nowhere. The passwords of relay and log server and the key for the log server are in \`/etc/amslpr/secrets\`, inside as well.
 
 | path | what | why outside | until |
 | --- | --- | --- | --- |
@@ -25,6 +25,7 @@ Not on the list, since they are worth nothing alone:
 - \`/var/lib/amslpr-device/keys/tpm2.json\`: the sealed key of \`tpm2\`; only the same chip opens it.
 - \`/var/lib/amslpr-device/keys/tang.jwe\`: the key of \`tang\`; only with the help of the server.
 - \`bundle.0\` and \`bundle.1\` on the boot partition: the recovery bundle, encrypted to the operator's keys.
+- \`/etc/amslpr/config.json\`: the application's settings, which came with the image and hold no secret. A password that you write into it yourself lies on root in the open; those of cameras belong in the application's own pages, which keep them inside.
 
 With \`usb-key\` the key is on the stick, in a file that whoever has the stick can read.
 

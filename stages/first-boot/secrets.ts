@@ -27,6 +27,24 @@ export const firstBootSecrets: readonly PlainSecret[] = [
     until: 'Root itself is encrypted.',
   },
   {
+    path: '/etc/shadow-',
+    what: 'The same as they were before the last change of an account',
+    why: 'The programs that change accounts make this copy. Nobody but root can read it.',
+    until: 'Another change replaces it.',
+  },
+  {
+    path: '/var/lib/NetworkManager/secret_key',
+    what: 'A random key, from which private IPv6 addresses and DHCP identifiers are made',
+    why: 'NetworkManager makes it at the first start. It tells which addresses the device will take, and opens nothing.',
+    until: 'Root itself is encrypted.',
+  },
+  {
+    path: '/var/lib/systemd/random-seed',
+    what: 'Random numbers that are mixed into those of the next start',
+    why: 'systemd keeps it. No randomness is credited for it, and keys wait for what the kernel has from other sources.',
+    until: 'The next start replaces it.',
+  },
+  {
     path: '/var/lib/amslpr-device/data.json',
     what: 'Hashes of the first passwords and of the proof code',
     why: 'A first boot that was cut goes on from them. What they are of has 100 random bits, the code 32.',

@@ -1,9 +1,10 @@
 import { open } from 'node:fs/promises';
-import { parseMbr, SECTOR } from '../../src/audit/mbr.ts';
+import { type Partition, parseMbr, SECTOR } from '../../src/audit/mbr.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { openBundle } from '../../src/qemu/bundle.ts';
 import type { Device } from '../../src/qemu/device.ts';
 import type { Drive } from './drive.ts';
+import { filesAt } from './files-at.ts';
 
 // The raw search that docs/secrets.md speaks of: what a provisioned device has as secrets, and where they lie on its card.
 
@@ -16,9 +17,14 @@ const field = (name: string) => (text: string) =>
 /** What of each file of docs/secrets.md is the secret. A path that is not here fails the test. */
 const openSecrets: Readonly<Record<string, (text: string) => string[]>> = {
   '/etc/ssh/ssh_host_ed25519_key': pemLine,
-  '/var/lib/amslpr-device/site.yaml': (text) => [...field('psk')(text), ...field('enrolment-token')(text)],
+  '/var/lib/amslpr-device/site.yaml': (text) =>
+    ['psk', 'enrolment-token', 'sudo-password-hash'].flatMap((name) => field(name)(text)),
   '/etc/NetworkManager/system-connections/amslpr-wifi.nmconnection': field('psk'),
   '/etc/shadow': hashes,
+  '/etc/shadow-': hashes,
+  '/var/lib/NetworkManager/secret_key': (text) => [text],
+  // Too long for one line of a pattern; any part of it will do.
+  '/var/lib/systemd/random-seed': (text) => [text.slice(0, 32)],
   '/var/lib/amslpr-device/data.json': (text) => [
     ...hashes(text),
     ...[...text.matchAll(/"(?:password_hash|salt|proof_digest)": "([^"]+)"/g)].map(([, value = '']) => value),
@@ -40,13 +46,24 @@ export interface Canary {
   readonly secret: string;
 }
 
-/** Names of the secrets, each with the slots that it was found in: [[name, slots], ...]. */
-export async function found(card: string, canaries: readonly Canary[]): Promise<[string, number[]][]> {
-  const places = await placesOf(
-    card,
-    canaries.map(({ secret }) => secret),
-  );
-  return canaries.map(({ name }, index) => [name, places[index] ?? []]);
+export interface Place extends Canary {
+  /** Slots of the partitions that it was found in; 0 is outside all of them. */
+  readonly slots: readonly number[];
+  /** Files of root that hold it. */
+  readonly files: readonly string[];
+}
+
+/** Where each secret was found. One pass over the card for all of them: a card is some GB. */
+export async function found(card: string, canaries: readonly Canary[], root: number): Promise<Place[]> {
+  const secrets = canaries.map(({ secret }) => secret);
+  const { partitions, offsets } = await offsetsOf(card, secrets);
+  const partition = partitions.find(({ slot }) => slot === root);
+  if (partition === undefined) throw new Error(`the card has no partition ${root}`);
+  const files = await filesAt(card, partition, offsets.flat());
+  return canaries.map((canary, index) => {
+    const at = offsets[index] ?? [];
+    return { ...canary, slots: slotsOf(partitions, at), files: [...new Set(at.flatMap((one) => files(one)))].sort() };
+  });
 }
 
 export interface Canaries {
@@ -101,11 +118,25 @@ export function spellings(secret: string): Buffer[] {
   return [Buffer.from(piece, 'latin1'), ...texts.map((text) => Buffer.from(text))];
 }
 
-/**
- * Slots of the partitions that each secret was found in, in the order of `secrets`; 0 is outside all of them. One pass
- * over the card for all of them: a card is some GB.
- */
+/** Slots of the partitions that each secret was found in, in the order of `secrets`; 0 is outside all of them. */
 export async function placesOf(card: string, secrets: readonly string[]): Promise<number[][]> {
+  const { partitions, offsets } = await offsetsOf(card, secrets);
+  return offsets.map((at) => slotsOf(partitions, at));
+}
+
+function slotsOf(partitions: readonly Partition[], offsets: readonly number[]): number[] {
+  const slotOf = (at: number): number =>
+    partitions.find(({ start, sectors }) => at >= start * SECTOR && at < (start + sectors) * SECTOR)?.slot ?? 0;
+  return [...new Set(offsets.map(slotOf))].sort();
+}
+
+interface Offsets {
+  readonly partitions: readonly Partition[];
+  /** Bytes of the card at which each secret begins, in any spelling. */
+  readonly offsets: readonly (readonly number[])[];
+}
+
+async function offsetsOf(card: string, secrets: readonly string[]): Promise<Offsets> {
   const wanted = secrets.map(spellings);
   const patterns = Buffer.concat(wanted.flat().flatMap((one) => [one, Buffer.from('\n')]));
   const { stdout } = await hostRunner.run(['grep', '-aboF', '-f', '-', card], {
@@ -115,27 +146,24 @@ export async function placesOf(card: string, secrets: readonly string[]): Promis
     timeout: 900,
   });
   const longest = Math.max(0, ...wanted.flat().map(({ length }) => length));
-  const places = secrets.map(() => new Set<number>());
+  const offsets: number[][] = secrets.map(() => []);
   const file = await open(card, 'r');
   try {
     const sector = Buffer.alloc(SECTOR);
     await file.read(sector, 0, SECTOR, 0);
     const mbr = parseMbr(sector, (await file.stat()).size);
     if (!mbr.ok) throw new Error(mbr.error);
-    const { partitions } = mbr.disk;
-    const slotOf = (at: number): number =>
-      partitions.find(({ start, sectors }) => at >= start * SECTOR && at < (start + sectors) * SECTOR)?.slot ?? 0;
     for (const [, offset] of stdout.matchAll(/^(\d+):/gm)) {
       const at = Number(offset);
       const { buffer, bytesRead } = await file.read(Buffer.alloc(longest), 0, longest, at);
       const seen = buffer.subarray(0, bytesRead);
       // Two secrets may begin alike, and one may be at two paths: each that is there counts.
       wanted.forEach((spelt, index) => {
-        if (spelt.some((one) => seen.subarray(0, one.length).equals(one))) places[index]?.add(slotOf(at));
+        if (spelt.some((one) => seen.subarray(0, one.length).equals(one))) offsets[index]?.push(at);
       });
     }
+    return { partitions: mbr.disk.partitions, offsets };
   } finally {
     await file.close();
   }
-  return places.map((found) => [...found].sort());
 }

@@ -81,7 +81,7 @@ describe('a device that is broken', () => {
     await shell('rm /etc/nginx/conf.d/00-broken.conf');
   });
 
-  it('shows by LED and STATUS.TXT that nobody can reach it when sshd does not take its configuration', async () => {
+  it('says in STATUS.TXT that nobody can reach it when sshd does not take its configuration', async () => {
     await shell("printf 'Nonsense yes\\n' > /etc/ssh/sshd_config.d/99-broken.conf");
     const before = card.guest.starts();
     await device.sudo(['systemctl', 'reboot'], { okCodes: [0, 255] });

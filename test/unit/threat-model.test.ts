@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checksOf, defaultContributions } from '../../src/report/contributions.ts';
-import { unlockMethods } from '../../src/site/unlock-methods.ts';
 import { stages } from '../../stages/index.ts';
 
 const docs = join(import.meta.dirname, '../../docs');
@@ -26,22 +25,6 @@ describe('the threat model', () => {
   it('leads to pages that exist', () => {
     const links = [...text.matchAll(/\]\(([^)#]+)(#[^)]*)?\)/g)].map(([, path = '']) => path);
     expect(links.filter((path) => !existsSync(join(docs, path)))).toEqual([]);
-  });
-
-  it('has the matrix of unlock methods as the program has it', () => {
-    const rows = text.split('\n').filter((line) => /^\| `[a-z0-9-]+`.* \| (kept|open)/.test(line));
-    const told = rows.map((row) => {
-      const [name = '', ...cells] = row.split('|').slice(1, -1);
-      return [name.trim().replaceAll('`', ''), ...cells.map((cell) => cell.trim().startsWith('kept'))];
-    });
-    const known = unlockMethods.map(({ method, pin, protects }) => [
-      pin ? `${method} with pin: true` : method,
-      protects.pulledCard,
-      protects.boxStolen,
-      protects.tamperedAndReturned,
-      protects.discardedCard,
-    ]);
-    expect(told).toEqual(known);
   });
 
   it('says of each provision how it is answered, and by what', () => {

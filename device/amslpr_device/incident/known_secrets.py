@@ -63,11 +63,14 @@ def words(text: str) -> list[str]:
     return [word for word in every if len(word) >= 12 or re.search(r'\d', word)]
 
 
-# docs/secrets.md has the first six, and a test compares; the others lie on the encrypted partition.
+# docs/secrets.md has the first nine, and a test compares; the others lie on the encrypted partition.
 SOURCES: list[tuple[str, Callable[[str], list[str]]]] = [
     ('/etc/NetworkManager/system-connections/amslpr-wifi.nmconnection', fields('psk')),
     ('/etc/shadow', hashes),
+    ('/etc/shadow-', hashes),
     ('/etc/ssh/ssh_host_ed25519_key', pem),
+    ('/var/lib/NetworkManager/secret_key', whole),
+    ('/var/lib/systemd/random-seed', whole),
     ('/var/lib/amslpr-device/data.json', values),
     ('/var/lib/amslpr-device/keys/data.key', whole),
     ('/var/lib/amslpr-device/site.yaml', fields('psk', 'enrolment-token', 'sudo-password-hash')),

@@ -12,6 +12,20 @@ const UNWANTED: readonly (readonly [pattern: string, what: string])[] = [
   ['/boot/firmware/loader/random-seed', 'a random seed, the same on every card'],
   ['/var/lib/systemd/credential.secret', 'a key, the same on every card'],
   ['/etc/ssl/private/ssl-cert-snakeoil.key', 'a TLS key, the same on every card'],
+  ['/var/lib/NetworkManager/secret_key', 'a key for private addresses, the same on every card'],
+  ['/var/lib/NetworkManager/seen-bssids', 'what somebody connected to'],
+  ['/var/lib/NetworkManager/timestamps', 'what somebody connected to'],
+  ['/var/lib/NetworkManager/*.lease', 'an address of another machine'],
+  ['/var/lib/dhcp/*.lease*', 'an address of another machine'],
+  ['/var/lib/dhcpcd/**/*.lease*', 'an address of another machine'],
+  ['/var/lib/dhcpcd/duid', 'an identifier, the same on every card'],
+  ['/etc/NetworkManager/system-connections/*', 'a network of one site'],
+  ['/etc/hostid', 'an identifier, the same on every card'],
+  ['/etc/nvme/host*', 'an identifier, the same on every card'],
+  ['/etc/iscsi/initiatorname.iscsi', 'an identifier, the same on every card'],
+  ['/var/lib/cloud/**', 'the state of another machine'],
+  ['/etc/apt/auth.conf', 'a password for package sources'],
+  ['/etc/apt/auth.conf.d/*', 'a password for package sources'],
   ['/**/authorized_keys', 'keys that may log in'],
   ['/**/authorized_keys2', 'keys that may log in'],
   ['/etc/ssh/authorized_keys.d/*', 'keys that may log in'],
@@ -49,7 +63,10 @@ const UNWANTED: readonly (readonly [pattern: string, what: string])[] = [
 ];
 const PRIVATE_KEY_FILE = /\/(?:key\.pem|privkey\.pem|[^/]+\.key)$/;
 const PRIVATE_KEY_TEXT = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
+/** The first bytes of a header of LUKS, and of the copy behind it. */
+const LUKS = /^(?:LUKS|SKUL)\xba\xbe/;
 const UTF8 = new TextDecoder();
+const BYTES = new TextDecoder('latin1');
 
 function machineIdProblem(tree: Tree): string[] {
   const text = tree.text('/etc/machine-id');
@@ -90,6 +107,8 @@ export const leftovers: Scan = (tree, parameters) => {
     if (entry.type !== 'file') continue;
     // A public key in a file named .key (keyrings, documentation) is none of these: the text tells.
     const head = UTF8.decode(entry.head ?? new Uint8Array());
+    if (LUKS.test(BYTES.decode(entry.head?.subarray(0, 6) ?? new Uint8Array())))
+      problems.push(`${entry.path} is a LUKS header, whose key every card would share`);
     const named = PRIVATE_KEY_FILE.test(entry.path) && !/PUBLIC KEY/.test(head) && entry.size > 0;
     const code = /^\/usr\/(?:lib|share)\//.test(entry.path);
     const isKey = (named && !code) || PRIVATE_KEY_TEXT.test(head);
@@ -101,5 +120,5 @@ export const leftovers: Scan = (tree, parameters) => {
     if (found !== undefined) problems.push(`${entry.path} names ${found}`);
   }
   const texts = strings.length === 0 ? '' : `, ${count(searched, 'text')} searched for ${strings.join(', ')}`;
-  return { looked: `${count(looked, 'path')} against ${unwanted.length + 3} rules${texts}`, problems };
+  return { looked: `${count(looked, 'path')} against ${unwanted.length + 4} rules${texts}`, problems };
 };

@@ -146,6 +146,22 @@ export const breaks: Readonly<Record<string, readonly Break[]>> = {
         ['/var/lib/systemd/random-seed', 'random seed'],
         ['/var/lib/systemd/credential.secret', 'same on every card'],
         ['/etc/ssl/private/ssl-cert-snakeoil.key', 'TLS key'],
+        ['/var/lib/NetworkManager/secret_key', 'same on every card'],
+        ['/var/lib/NetworkManager/seen-bssids', 'connected to'],
+        ['/var/lib/NetworkManager/timestamps', 'connected to'],
+        ['/var/lib/NetworkManager/internal-0123-eth0.lease', 'another machine'],
+        ['/var/lib/dhcp/dhclient.eth0.leases', 'another machine'],
+        ['/var/lib/dhcpcd/eth0.lease', 'another machine'],
+        ['/var/lib/dhcpcd/lease/eth0.lease6', 'another machine'],
+        ['/var/lib/dhcpcd/duid', 'same on every card'],
+        ['/etc/NetworkManager/system-connections/Home.nmconnection', 'network of one site'],
+        ['/etc/hostid', 'same on every card'],
+        ['/etc/nvme/hostid', 'same on every card'],
+        ['/etc/nvme/hostnqn', 'same on every card'],
+        ['/etc/iscsi/initiatorname.iscsi', 'same on every card'],
+        ['/var/lib/cloud/data/instance-id', 'another machine'],
+        ['/etc/apt/auth.conf', 'password for package sources'],
+        ['/etc/apt/auth.conf.d/private.conf', 'password for package sources'],
         ['/root/.ssh/authorized_keys', 'may log in'],
         ['/etc/ssh/authorized_keys.d/admin', 'may log in'],
         ['/root/.bash_history', 'typed'],
@@ -171,6 +187,14 @@ export const breaks: Readonly<Record<string, readonly Break[]>> = {
       what: path,
       apply: (model: Model) => put(model, file(path, 'x')),
       names: new RegExp(`${path} is .*${text}`),
+    })),
+    ...['LUKS', 'SKUL'].map((magic) => ({
+      what: `a header of ${magic}`,
+      apply: (model: Model) => {
+        const header = Uint8Array.from([...Buffer.from(magic), 0xba, 0xbe, 0, 2]);
+        put(model, file('/root/data.img', header));
+      },
+      names: /\/root\/data\.img is a LUKS header/,
     })),
     {
       what: 'a private key by any name',
