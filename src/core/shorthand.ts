@@ -89,5 +89,8 @@ export const symlink = (path: AbsPath, target: string): FileSpec => ({
   content: { kind: 'symlink', target },
 });
 
+/** A text as a regular expression matches it, letter by letter. */
+export const literal = (plain: string): string => plain.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+
 /** The words of one text, so that long lists of names stay short to read. */
 export const words = (list: string): string[] => list.split(/\s+/).filter((word) => word !== '');

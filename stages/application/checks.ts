@@ -78,11 +78,16 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
         matches: [/^2750:amslpr:www-data$/m, /^770:amslpr:www-data$/m],
       },
     ),
-    'no-port': run('The application listens on no port', 'ss --no-header --tcp --listening --processes', {
-      ...open,
-      guide: [40],
-      lacks: /gunicorn|python/,
-    }),
+    'no-port': run(
+      'The application listens on no port',
+      'ss --no-header --tcp --udp --listening --processes --extended',
+      {
+        ...open,
+        guide: [40],
+        lacks: /gunicorn|python|uid:950\b|\/amslpr\.service\b/,
+        why: 'Neither the program, nor its account (950), nor its unit.',
+      },
+    ),
     sandbox: run(
       'The application is locked in',
       `systemd-analyze security --no-pager --threshold=${locked ? 10 : 30} amslpr.service`,
