@@ -37,7 +37,7 @@ export const firewall = defineStage({
         starts: unit('The firewall starts at boot', 'ufw.service', 'enabled', { guide: [3] }),
         enabled: file('ufw is switched on', '/etc/ufw/ufw.conf', { guide: [3], matches: /^ENABLED=yes$/m }),
         policies: file('What no rule names is refused', '/etc/default/ufw', {
-          guide: [3],
+          guide: [3, 36],
           matches: [
             /^IPV6=yes$/m,
             /^DEFAULT_INPUT_POLICY="DROP"$/m,

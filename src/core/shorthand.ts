@@ -65,8 +65,12 @@ export const run = (title: string, command: string, rest: Omit<Rest<RunCheck>, '
   ...rest,
 });
 
-/** An item of the guide that the image itself meets. */
-export const built = (how: string): GuideAnswer => ({ by: 'built', how });
+/** An item of the guide that the image itself meets. `oneKind`: why it has checks of one kind alone. */
+export const built = (how: string, oneKind?: string): GuideAnswer => ({
+  by: 'built',
+  how,
+  ...(oneKind === undefined ? {} : { oneKind }),
+});
 /** An item of the guide that people meet, by docs/runbooks/<name>.md. */
 export const runBook = (name: string, how: string): GuideAnswer => ({ by: 'run-book', runBook: name, how });
 

@@ -34,6 +34,14 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
       guide: [10],
       why: 'The guide wants root:root, which the application could not read.',
     }),
+    'config-now': run('Nobody changed who reads the configuration', 'stat --format=%a:%U:%G /etc/amslpr/config.json', {
+      matches: /^640:root:amslpr$/m,
+      guide: [10],
+    }),
+    makes: file('What the application makes is its own, and of mode 640', '/etc/systemd/system/amslpr.service', {
+      matches: [/^User=amslpr$/m, /^Group=amslpr$/m, /^UMask=0027$/m],
+      guide: [26, 27],
+    }),
     'no-secrets': absent(
       'No account, key, session or database came with the code',
       [

@@ -13,6 +13,7 @@ const tellModules = modules.map(
 export function kernelChecks(panicSeconds: number): Readonly<Record<string, Check>> {
   return {
     settings: file('Kernel settings are hardened', '/etc/sysctl.d/60-amslpr.conf', {
+      guide: [36],
       matches: [
         /^kernel\.kptr_restrict = 2$/m,
         /^kernel\.pid_max = 65536$/m,

@@ -4,12 +4,15 @@ import { listener } from './listener.ts';
 const limit = (zone: string): string =>
   `change /etc/nginx/conf.d/amslpr.conf '/zone=amslpr_${zone}/s/rate=[0-9]+/rate=60000/'; systemctl reload nginx`;
 
+const tls = (edit: string): string => `change /etc/nginx/snippets/amslpr-tls.conf '${edit}'; systemctl reload nginx`;
+
 /** The system below the application. Nothing here ends a service that another one needs. */
 export const machine: Breakages = {
   'base-system/failed': 'systemd-run --quiet --wait --unit=broken /bin/false || true',
 
   'updates/effective': "change /etc/apt/apt.conf.d/52amslpr-updates '/Raspberry Pi Foundation/d'",
   'updates/signed': "change /etc/apt/apt.conf.d/52amslpr-updates '/AllowInsecure/s/false/true/'",
+  'updates/waits': 'systemctl stop apt-daily-upgrade.timer',
   'updates/no-trusted': "change /etc/apt/sources.list.d/debian.sources 's/^Types: deb$/&\\nTrusted: yes/'",
   'updates/own-minute': "change /etc/apt/apt.conf.d/53amslpr-reboot-minute 's/[0-9]+:/25:/'",
 
@@ -78,6 +81,10 @@ export const machine: Breakages = {
   'first-boot/fernet-key': 'copy /var/lib/amslpr/config; chmod 0644 /var/lib/amslpr/config/crypto.key',
   'first-boot/web-accounts': 'copy /var/lib/amslpr/config; chmod 0644 /var/lib/amslpr/config/users.json',
 
+  'tls/tls-1.2': tls('s/TLSv1.2 //'),
+  'tls/no-tls-1.1': tls(
+    's/^ssl_protocols.*/ssl_protocols TLSv1.1 TLSv1.3;/; s/^ssl_ciphers.*/ssl_ciphers ALL:@SECLEVEL=0;/',
+  ),
   'nginx/limit-requests': limit('requests'),
   'nginx/limit-logins': limit('logins'),
 

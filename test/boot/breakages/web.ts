@@ -46,6 +46,10 @@ export const web: Breakages = {
   'application/sandbox': `drop_in amslpr Service ${loose}`,
   'application/pages-closed': nginx(site, 's|client_max_body_size.*|&\\nlocation /vehicles/ { return 200; }|'),
 
+  'application/config-now': "change /etc/amslpr/config.json ''; chmod 0644 /etc/amslpr/config.json",
+
+  'folders/settings-now': { run: 'chmod 0755 /etc/amslpr', mend: 'chmod 0750 /etc/amslpr' },
+  'folders/code-now': "change /opt/amslpr/current/RELEASE ''; chmod 0755 /opt/amslpr/current/RELEASE",
   'folders/code-read-only': "change /opt/amslpr/current/RELEASE ''; chmod 0666 /opt/amslpr/current/RELEASE",
   'folders/state': { run: 'chmod 0755 /var/lib/amslpr', mend: 'chmod 0750 /var/lib/amslpr' },
   'folders/database': {
@@ -67,11 +71,9 @@ export const web: Breakages = {
   'tls/names': certify('-days 30'),
   'tls/valid': certify('-not_before 20200101000000Z -not_after 20200102000000Z'),
   'tls/post-quantum': nginx(tls, 's/X25519MLKEM768://'),
-  'tls/tls-1.2': nginx(tls, 's/TLSv1.2 //'),
-  'tls/no-tls-1.1': nginx(
-    tls,
-    's/^ssl_protocols.*/ssl_protocols TLSv1.1 TLSv1.3;/; s/^ssl_ciphers.*/ssl_ciphers ALL:@SECLEVEL=0;/',
-  ),
+  'tls/server-chooses': nginx(tls, '/^ssl_prefer_server_ciphers/s/on;/off;/'),
+  'tls/six-suites': nginx(tls, '/^ssl_ciphers/s/ECDHE/ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:&/'),
+  'tls/sessions': nginx(tls, '/^ssl_session_tickets/s/off;/on;/'),
 
   'nginx/headers-sent': nginx(tls, 's/max-age=[0-9]+/max-age=0/'),
   'nginx/headers-on-errors': nginx(headers, '/X-Frame-Options "/d'),
@@ -85,7 +87,7 @@ export const web: Breakages = {
   'nginx/sandbox': `drop_in nginx Service ${loose}`,
 
   'first-boot/host-key':
-    'ssh-keygen -q -t rsa -N "" -f $F/rsa; change /etc/ssh/ssh_host_ed25519_key d; cat $F/rsa > /etc/ssh/ssh_host_ed25519_key',
+    'ssh-keygen -q -t ecdsa -N "" -f $F/other; change /etc/ssh/ssh_host_ed25519_key d; cat $F/other > /etc/ssh/ssh_host_ed25519_key',
 
   'backup/waits': 'systemctl stop amslpr-backup.timer',
   'backup/works': 'drop_in amslpr-backup Service ExecStartPre=/bin/false',
