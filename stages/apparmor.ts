@@ -1,8 +1,6 @@
 import { file, installed, run, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
-const mode = '\\((complain|enforce)\\)';
-
 export const apparmor = defineStage({
   name: 'apparmor',
   title: 'Confine nginx and the application (AppArmor)',
@@ -24,6 +22,7 @@ export const apparmor = defineStage({
   contribute(options, { overlay }) {
     const data = { complain: options.mode === 'complain' };
     const wanted = options.mode;
+    const inProfile = (profile: string, program: string) => new RegExp(`^${profile} \\(${wanted}\\) +${program}`, 'm');
     return {
       packages: ['apparmor', 'procps'],
       files: [
@@ -54,7 +53,8 @@ export const apparmor = defineStage({
         }),
         confined: run('nginx and the application run in them', 'ps -eo label:40,comm', {
           when: 'data-open',
-          matches: [new RegExp(`^amslpr-nginx ${mode} +nginx$`, 'm'), new RegExp(`^amslpr-app ${mode} +gunicorn`, 'm')],
+          matches: [inProfile('amslpr-nginx', 'nginx$'), inProfile('amslpr-app', 'gunicorn')],
+          lacks: new RegExp(`^(?!amslpr-(nginx|app) \\(${wanted}\\) ).* (nginx|gunicorn)`, 'm'),
         }),
       },
     };

@@ -1,7 +1,16 @@
+import { builtWithout } from '../src/core/kernel-offers.ts';
 import { file, installed, run, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
 const LOG = '/var/log/audit';
+const CANNOT = 'this kernel cannot audit';
+/** What auditctl says, on a kernel that has what it asks for. */
+const ask = (option: string) => [
+  'sh',
+  '-c',
+  `if ${builtWithout('CONFIG_AUDIT')}; then echo ${CANNOT}; else auditctl ${option}; fi`,
+];
+const says = (...lines: readonly string[]) => lines.map((line) => new RegExp(`^(.* )?(${line}|${CANNOT})$`, 'm'));
 
 export const auditing = defineStage({
   name: 'auditing',
@@ -62,17 +71,23 @@ export const auditing = defineStage({
           lacks: /^-(f 2|e 2)/m,
           why: 'Mode 2 of -f would stop the kernel, and a wait time would stop programs while the log is slow.',
         }),
-        runs: run('The kernel gives its records to auditd, and waits for nobody', 'auditctl -s', {
-          ...open,
-          matches: [/^enabled 1$/m, /^failure 1$/m, /^pid [1-9]/m, /^backlog_wait_time 0$/m],
-        }),
-        loaded: run('The kernel has the rules', 'auditctl -l', {
-          ...open,
-          matches: [/-k identity$/m, /-k privileges$/m, /-k code$/m, /key=root-commands$/m, /key=time$/m],
-        }),
+        runs: {
+          ...run('The kernel gives its records to auditd, and waits for nobody', 'sh', {
+            ...open,
+            matches: says('enabled 1', 'failure 1', 'pid [1-9]\\d*', 'backlog_wait_time 0'),
+          }),
+          run: ask('-s'),
+        },
+        loaded: {
+          ...run('The kernel has the rules', 'sh', {
+            ...open,
+            matches: says('-k identity', '-k privileges', '-k code', 'key=root-commands', 'key=time'),
+          }),
+          run: ask('-l'),
+        },
         written: run('The log is on the encrypted partition', 'findmnt -no SOURCE /var/log/audit', {
           ...open,
-          matches: /amslpr-data/,
+          matches: /^\/dev\/mapper\/amslpr-data\[\/audit\]\n?$/,
         }),
       },
     };

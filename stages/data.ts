@@ -1,8 +1,7 @@
-import { built, directory, file, folder, run, text } from '../src/core/shorthand.ts';
+import { built, directory, file, folder, literal, run, text } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 
 const open = { when: 'data-open' } as const;
-const literal = (path: string) => path.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 
 export const data = defineStage({
   name: 'data',
@@ -54,9 +53,10 @@ export const data = defineStage({
           guide: [14],
           matches: /^(vda|sda|mmcblk\d+p)4 crypto_LUKS amslpr-data$/m,
         }),
-        options: run('Nothing runs from the data partition', 'findmnt -no OPTIONS /data', {
+        options: run('Nothing runs from the data partition, wherever it is mounted', 'findmnt -rno SOURCE,OPTIONS', {
           ...open,
-          matches: [/\bnodev\b/, /\bnosuid\b/, /\bnoexec\b/],
+          matches: /^\/dev\/mapper\/amslpr-data rw,/m,
+          lacks: /^\/dev\/mapper\/amslpr-data\S* (?!rw,nosuid,nodev,noexec,)/m,
         }),
       },
     };
@@ -84,6 +84,11 @@ export const data = defineStage({
             const source = literal(`/dev/mapper/amslpr-data[/${name}]`);
             return new RegExp(`^${literal(path)} ${source}$`, 'm');
           }),
+          // What is mounted over one of them is listed too, and would take what is meant for the data.
+          lacks: new RegExp(
+            `^(${binds.map(({ path }) => literal(path)).join('|')}) (?!/dev/mapper/amslpr-data\\[)`,
+            'm',
+          ),
         }),
       },
     };

@@ -73,7 +73,7 @@ export const journal = defineStage({
           {
             guide: [14],
             when: 'data-open',
-            matches: /amslpr-data/,
+            matches: /^\/dev\/mapper\/amslpr-data\[\/journal\]\n?$/,
           },
         ),
         readers: run('Not everybody reads the journal', 'find /var/log/journal -name *.journal -perm /007', {

@@ -2,6 +2,8 @@ import { built, file, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
+const onDevice = 'Seen in the guest alone: the site file makes this network, and the image knows no site.';
+
 export const network = defineStage({
   name: 'network',
   title: 'Connect, and keep the time',
@@ -14,8 +16,9 @@ export const network = defineStage({
     33: runBook('cameras', 'Twice a year, and when the maker announces a fault.'),
     34: built(
       'The site file’s `network.cameras` makes the device a member of the cameras’ network, with no route from there to anywhere; see the run-book for the switch.',
+      onDevice,
     ),
-    35: built('The same: a tagged VLAN on the wired port, by its number.'),
+    35: built('The same: a tagged VLAN on the wired port, by its number.', onDevice),
     38: runBook('network', 'A network of its own for the device: what switch and router must do.'),
     39: runBook('network', 'Which connections the device needs, for the rules between networks.'),
     47: runBook('scans', 'How to scan the device from another machine, and what must be seen.'),

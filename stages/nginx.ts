@@ -2,7 +2,7 @@ import { built, folder, symlink } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 import { nginxChecks } from './nginx/checks.ts';
-import { contentPolicy } from './nginx/content-policy.ts';
+import { contentPolicy, transportSecurity } from './nginx/header-values.ts';
 
 const site = '/etc/nginx/sites-available/amslpr';
 
@@ -64,15 +64,15 @@ export const nginx = defineStage({
 
   contribute(options, { overlay }) {
     const { requestsPerMinute, burst, loginsPerMinute, loginBurst, maxBodyMb, scripts, hstsPreload } = options;
-    const hsts = hstsPreload ? 'max-age=63072000; includeSubDomains; preload' : 'max-age=31536000; includeSubDomains';
+    const sent = { hsts: transportSecurity(hstsPreload), csp: contentPolicy(scripts) };
     return {
       packages: ['nginx', 'curl'],
       files: [
         overlay('/etc/nginx/conf.d/amslpr.conf', { data: { requestsPerMinute, loginsPerMinute } }),
         overlay('/etc/nginx/snippets/amslpr-tls.conf', {
-          data: { hsts, staplingResolver: options.staplingResolver ?? '' },
+          data: { hsts: sent.hsts, staplingResolver: options.staplingResolver ?? '' },
         }),
-        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { csp: contentPolicy(scripts) } }),
+        overlay('/etc/nginx/snippets/amslpr-headers.conf', { data: { csp: sent.csp } }),
         overlay('/etc/nginx/snippets/amslpr-proxy.conf'),
         overlay('/etc/nginx/sites-available/amslpr-closed'),
         overlay(site, { data: { burst, loginBurst, maxBodyMb } }),
@@ -91,7 +91,7 @@ export const nginx = defineStage({
         { port: 80, protocol: 'tcp', action: 'allow', comment: 'HTTP, only to redirect' },
         { port: 443, protocol: 'tcp', action: 'allow', comment: 'HTTPS' },
       ],
-      checks: nginxChecks(options),
+      checks: nginxChecks({ ...options, ...sent }),
     };
   },
 });

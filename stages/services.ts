@@ -1,6 +1,7 @@
 import { built, link, run, scan, symlink, text, unit, words } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
+import { socketsCheck } from './services/sockets.ts';
 
 /** What Raspberry Pi OS Lite starts and a site without a desk, a modem or a cloud account has no use for. */
 const unwanted = words(`
@@ -76,11 +77,6 @@ export const services = defineStage({
         bluetooth: unit('Bluetooth is off', 'bluetooth.service', 'masked', { guide: [4] }),
         'ctrl-alt-del': unit('Ctrl-Alt-Del reboots nothing', 'ctrl-alt-del.target', 'masked'),
         'no-debug-shell': link('No debug shell', '/etc/systemd/system-generators/systemd-debug-generator', '/dev/null'),
-        sockets: run('Nothing listens but our services', 'ss -Hltunp', {
-          guide: [4],
-          lacks: /^(?!.*users:\(\("(sshd|nginx|NetworkManager|systemd-timesyn|avahi-daemon)").+$/m,
-          why: 'UDP sockets of DHCP and time are clients; ufw refuses what nobody asked for.',
-        }),
         running: run(
           'No unneeded service runs',
           'systemctl list-units --type=service --state=running --plain --no-legend',
@@ -92,4 +88,6 @@ export const services = defineStage({
       },
     };
   },
+
+  collect: ({ openPorts }) => ({ checks: { sockets: socketsCheck(openPorts) } }),
 });

@@ -60,6 +60,10 @@ export const updates = defineStage({
         }),
         daily: unit('Updates are installed daily', 'apt-daily-upgrade.timer', 'enabled', { guide: [2] }),
         lists: unit('Package lists are fetched daily', 'apt-daily.timer', 'enabled', { guide: [2] }),
+        waits: run('The timers of both run', 'systemctl is-active apt-daily.timer apt-daily-upgrade.timer', {
+          guide: [2, 60],
+          matches: /^active\nactive\n?$/,
+        }),
         effective: run("apt's effective configuration is ours", 'apt-config dump --no-empty Unattended-Upgrade', {
           guide: [1, 2],
           matches: [

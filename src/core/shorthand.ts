@@ -65,8 +65,12 @@ export const run = (title: string, command: string, rest: Omit<Rest<RunCheck>, '
   ...rest,
 });
 
-/** An item of the guide that the image itself meets. */
-export const built = (how: string): GuideAnswer => ({ by: 'built', how });
+/** An item of the guide that the image itself meets. `oneKind`: why it has checks of one kind alone. */
+export const built = (how: string, oneKind?: string): GuideAnswer => ({
+  by: 'built',
+  how,
+  ...(oneKind === undefined ? {} : { oneKind }),
+});
 /** An item of the guide that people meet, by docs/runbooks/<name>.md. */
 export const runBook = (name: string, how: string): GuideAnswer => ({ by: 'run-book', runBook: name, how });
 
@@ -88,6 +92,9 @@ export const symlink = (path: AbsPath, target: string): FileSpec => ({
   owner: 'root:root',
   content: { kind: 'symlink', target },
 });
+
+/** A text as a regular expression matches it, letter by letter. */
+export const literal = (plain: string): string => plain.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 
 /** The words of one text, so that long lists of names stay short to read. */
 export const words = (list: string): string[] => list.split(/\s+/).filter((word) => word !== '');

@@ -77,6 +77,8 @@ export interface GuideAnswer {
   readonly how: string;
   /** For run-books: the file's name without .md. */
   readonly runBook?: string;
+  /** Why checks of one kind are enough, offline or in the guest; the coverage page shows it. */
+  readonly oneKind?: string;
 }
 
 /** A stage whose option types are erased, as the registry holds it. */

@@ -27,7 +27,7 @@ export function coveragePage(
     '',
     '<!-- Generated from the stages and their checks by `npm run docs`. Do not edit. -->',
     '',
-    `The guide has ${guideNumbers.length} recommendations. ${built} are met by the image, at least in part; for the others people are needed, and a run-book says what they do. Where the text of the guide would break the system, its intent is built and the line says so.`,
+    `The guide has ${guideNumbers.length} recommendations. ${built} are met by the image, at least in part; for the others people are needed, and a run-book says what they do. Where the text of the guide would break the system, its intent is built and the line says so. What is built is checked in the image file and again in the booted device, or the line says why one is enough.`,
     '',
     ...guideSections.flatMap(({ title, items }) => [
       `## ${title}`,
@@ -85,6 +85,17 @@ function findProblems(
         },
       ];
     }
+    if (by === 'built' && (checkedBy(item, checks).length === 1) !== oneKindOf(item, answers).length > 0) {
+      const [kind = ''] = checkedBy(item, checks);
+      return [
+        checkedBy(item, checks).length > 1
+          ? { message: `Stage ${stage} says why item ${item} has checks of one kind, and it has both` }
+          : {
+              message: `Stage ${stage} builds item ${item}, and it is only checked ${kind}`,
+              hint: 'Add a check of the other kind, or say in the second argument of `built` why one is enough.',
+            },
+      ];
+    }
     if (by === 'run-book' && (runBook === undefined || !runBooks.has(runBook))) {
       return [
         { message: `Item ${item} of stage ${stage} needs docs/runbooks/${runBook ?? '?'}.md, which is not there` },
@@ -93,6 +104,19 @@ function findProblems(
     return [];
   }
 }
+
+/** The kinds of checks that an item has. */
+const checkedBy = (item: number, checks: readonly PlannedCheck[]): string[] => [
+  ...new Set(
+    checks
+      .filter(({ guide }) => guide?.includes(item))
+      .map(({ kind }) => (kind === 'run' ? 'in the guest' : 'in the image')),
+  ),
+];
+
+/** Why one kind is enough for it, in the words of its stages. */
+const oneKindOf = (item: number, answers: ReadonlyMap<number, readonly Answer[]>): string[] =>
+  (answers.get(item) ?? []).flatMap(({ oneKind }) => (oneKind === undefined ? [] : [oneKind]));
 
 function row(
   item: number,
@@ -104,6 +128,7 @@ function row(
   const how = list.map((answer) => (list.length > 1 ? `${answer.stage}: ${answer.how}` : answer.how));
   const books = list.flatMap(({ runBook }) => (runBook === undefined ? [] : [`[${runBook}](runbooks/${runBook}.md)`]));
   const proofs = checks.filter(({ guide }) => guide?.includes(item)).map(({ id }) => `\`${id}\``);
+  const why = oneKindOf(item, answers);
   const cell = (parts: readonly string[], between: string) => parts.join(between).replaceAll('|', '\\|');
-  return `| ${item} | ${name} | ${cell(how, '<br>')} | ${cell([...new Set(books), ...proofs], ', ')} |`;
+  return `| ${item} | ${name} | ${cell([...how, ...why], '<br>')} | ${cell([...new Set(books), ...proofs], ', ')} |`;
 }

@@ -34,6 +34,14 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
       guide: [10],
       why: 'The guide wants root:root, which the application could not read.',
     }),
+    'config-now': run('Nobody changed who reads the configuration', 'stat --format=%a:%U:%G /etc/amslpr/config.json', {
+      matches: /^640:root:amslpr$/m,
+      guide: [10],
+    }),
+    makes: file('What the application makes is its own, and of mode 640', '/etc/systemd/system/amslpr.service', {
+      matches: [/^User=amslpr$/m, /^Group=amslpr$/m, /^UMask=0027$/m],
+      guide: [26, 27],
+    }),
     'no-secrets': absent(
       'No account, key, session or database came with the code',
       [
@@ -78,11 +86,16 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
         matches: [/^2750:amslpr:www-data$/m, /^770:amslpr:www-data$/m],
       },
     ),
-    'no-port': run('The application listens on no port', 'ss --no-header --tcp --listening --processes', {
-      ...open,
-      guide: [40],
-      lacks: /gunicorn|python/,
-    }),
+    'no-port': run(
+      'The application listens on no port',
+      'ss --no-header --tcp --udp --listening --processes --extended',
+      {
+        ...open,
+        guide: [40],
+        lacks: /gunicorn|python|uid:950\b|\/amslpr\.service\b/,
+        why: 'Neither the program, nor its account (950), nor its unit.',
+      },
+    ),
     sandbox: run(
       'The application is locked in',
       `systemd-analyze security --no-pager --threshold=${locked ? 10 : 30} amslpr.service`,

@@ -9,9 +9,10 @@ export function firstBootChecks(run: typeof runShorthand): Readonly<Record<strin
       ...open,
       matches: /"state": "ready"/,
     }),
-    'host-key': run('The host key is good', 'ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key', {
+    'host-key': run('The host key is good', 'ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key', {
       guide: [5],
-      matches: /^256 SHA256:\S{43} .*\(ED25519\)$/m,
+      matches: /^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI\S{43}( |$)/m,
+      why: 'Made from the private key: of a fingerprint, ssh-keygen would read the public file beside it.',
     }),
     'host-key-mode': run('Only root reads the host key', 'stat --format=%a:%U:%G /etc/ssh/ssh_host_ed25519_key', {
       guide: [5],

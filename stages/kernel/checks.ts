@@ -1,10 +1,19 @@
 import type { Check } from '../../src/core/check.ts';
+import { builtWithout } from '../../src/core/kernel-offers.ts';
 import { file, run } from '../../src/core/shorthand.ts';
+
+const modules = ['landlock', 'yama', 'apparmor'];
+/** Prints a line for each: on, off, or not in this kernel. */
+const tellModules = modules.map(
+  (name) =>
+    `if grep -qw ${name} /sys/kernel/security/lsm; then echo ${name}: on; elif ${builtWithout(`CONFIG_SECURITY_${name.toUpperCase()}`)}; then echo ${name}: not in this kernel; else echo ${name}: off; fi`,
+);
 
 /** What must hold of the settings' files, and of the running kernel. */
 export function kernelChecks(panicSeconds: number): Readonly<Record<string, Check>> {
   return {
     settings: file('Kernel settings are hardened', '/etc/sysctl.d/60-amslpr.conf', {
+      guide: [36],
       matches: [
         /^kernel\.kptr_restrict = 2$/m,
         /^kernel\.pid_max = 65536$/m,
@@ -52,9 +61,13 @@ export function kernelChecks(panicSeconds: number): Readonly<Record<string, Chec
     panic: run('A kernel fault ends in a restart', 'sysctl -n kernel.panic kernel.panic_on_oops', {
       matches: new RegExp(`^${panicSeconds}\\n1$`, 'm'),
     }),
-    'security-modules': run('The security modules of the kernel are on', 'cat /sys/kernel/security/lsm', {
-      matches: [/\blandlock\b/, /\byama\b/, /\bapparmor\b/],
-    }),
+    'security-modules': {
+      ...run('The security modules that the kernel has are on', 'sh', {
+        matches: modules.map((name) => new RegExp(`^${name}: (on|not in this kernel)$`, 'm')),
+        why: 'Kernels differ in what they were built with; what one has, the argument `lsm=` switches on.',
+      }),
+      run: ['sh', '-c', tellModules.join('\n')],
+    },
     arguments: run('The kernel got our arguments', 'cat /proc/cmdline', {
       matches: [/\binit_on_alloc=1\b/, /\bslab_nomerge\b/, /\bdebugfs=off\b/],
     }),

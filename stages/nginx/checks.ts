@@ -1,12 +1,12 @@
 import type { Check } from '../../src/core/check.ts';
 import { file, link, run, unit } from '../../src/core/shorthand.ts';
-import { curl, headerAnswers, headerFiles } from './headers.ts';
+import { curl, headerAnswers, headerFiles, type Sent } from './headers.ts';
 import { type Limits, limitAnswers, limitFiles } from './limits.ts';
 
 const open = { when: 'data-open' } as const;
 const tls = '/etc/nginx/snippets/amslpr-tls.conf';
 
-interface Options extends Limits {
+interface Options extends Limits, Sent {
   readonly staplingResolver?: string;
 }
 
@@ -34,7 +34,7 @@ export function nginxChecks(options: Options): Readonly<Record<string, Check>> {
       ...(staplingResolver ? { matches: /^resolver /m } : { lacks: /ssl_stapling/ }),
       why: 'With a certificate that names no OCSP responder nginx would only warn at every start.',
     }),
-    ...headerFiles,
+    ...headerFiles(options),
     'key-exchange': file('A hybrid post-quantum key exchange comes first', tls, {
       guide: [18],
       matches: /^ssl_ecdh_curve X25519MLKEM768:/m,
@@ -88,7 +88,7 @@ export function nginxChecks(options: Options): Readonly<Record<string, Check>> {
       'curl --silent --max-time 20 --head --header Host:stranger.invalid http://127.0.0.1/',
       { ...open, guide: [40], exit: 52, lacks: /HTTP/ },
     ),
-    ...headerAnswers,
+    ...headerAnswers(options),
     ...limitAnswers(options),
     'no-version': run('nginx does not tell its version', `${curl} https://127.0.0.1/no-such-page`, {
       ...open,

@@ -1,6 +1,6 @@
 import type { Check } from '../../src/core/check.ts';
 import { file, run } from '../../src/core/shorthand.ts';
-import { curl, sent } from './headers.ts';
+import { curl, type Sent, sent } from './headers.ts';
 
 const open = { when: 'data-open' } as const;
 
@@ -27,7 +27,8 @@ export const limitFiles = ({ requestsPerMinute }: Limits): Readonly<Record<strin
 });
 
 /** Proves the limits by going over them, from addresses of their own, so that the other checks keep what is theirs. */
-export function limitAnswers({ requestsPerMinute, burst, loginBurst }: Limits): Readonly<Record<string, Check>> {
+export function limitAnswers(options: Limits & Sent): Readonly<Record<string, Check>> {
+  const { requestsPerMinute, burst, loginBurst } = options;
   const ask = 'curl --silent --insecure --max-time 60 --output /dev/null --write-out %{http_code};';
   const logins = run(
     'Who tries too many passwords is told to wait',
@@ -40,7 +41,7 @@ export function limitAnswers({ requestsPerMinute, burst, loginBurst }: Limits): 
     {
       ...open,
       guide: [20, 21, 22, 23, 24, 25, 45],
-      matches: sent.map(
+      matches: sent(options).map(
         ({ source }) => new RegExp(`^HTTP/\\S+ 429[^\\n]*\\n(?:\\S[^\\n]*\\n)*${source.slice(1)}`, 'im'),
       ),
     },

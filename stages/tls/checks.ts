@@ -4,6 +4,8 @@ import { absent, file, installed, run, unit } from '../../src/core/shorthand.ts'
 const open = { when: 'data-open' } as const;
 const certificate = '/etc/amslpr/ssl/cert.pem';
 const client = 'openssl s_client -connect 127.0.0.1:443 -brief';
+/** For a key of either kind. */
+const suites = (cipher: string) => `ECDHE-ECDSA-${cipher}:ECDHE-RSA-${cipher}`;
 
 /** What must hold of its files, and of the booted device. */
 export function tlsChecks(): Readonly<Record<string, Check>> {
@@ -13,6 +15,10 @@ export function tlsChecks(): Readonly<Record<string, Check>> {
       ['/etc/amslpr/ssl/**', '/etc/ssl/private/*', '/opt/**/*.pem', '/opt/**/*.key'],
       { guide: [12], why: 'A key in the image would be the same on every card that is written from it.' },
     ),
+    place: file('The first boot makes the folder of the TLS key for root alone', '/usr/share/amslpr/data-binds.json', {
+      guide: [11],
+      matches: /"path": "\/etc\/amslpr\/ssl",\s+"name": "tls",\s+"mode": "0700",\s+"owner": "root:root"/,
+    }),
     timer: unit('Somebody looks at the certificate every day', 'amslpr-tls.timer', 'enabled', { guide: [17] }),
     renews: file(
       'A certificate that is due is made anew, or raises an alert',
@@ -64,6 +70,21 @@ export function tlsChecks(): Readonly<Record<string, Check>> {
       matches: /^Protocol version: TLSv1\.2/m,
       guide: [41],
     }),
+    'server-chooses': run(
+      'The cipher is the first of the server’s list, not of the client’s',
+      `${client} -tls1_2 -cipher ${suites('AES128-GCM-SHA256')}:${suites('AES256-GCM-SHA384')}`,
+      { ...open, matches: /^Ciphersuite: ECDHE-(ECDSA|RSA)-AES256-GCM-SHA384$/m, guide: [42] },
+    ),
+    'six-suites': run(
+      'A client that has none of the six cipher suites is refused',
+      `${client} -tls1_2 -cipher ALL:-ECDHE+AESGCM:-ECDHE+CHACHA20:@SECLEVEL=0`,
+      { ...open, exit: 1, matches: /alert handshake failure/, guide: [43] },
+    ),
+    sessions: run(
+      'A session is resumed from the cache of the server, without a ticket',
+      'openssl s_client -connect 127.0.0.1:443 -tls1_2 -reconnect',
+      { ...open, matches: /^Reused, TLSv1\.2/m, lacks: /TLS session ticket/, guide: [44] },
+    ),
     'no-tls-1.1': run('TLS 1.1 is refused', `${client} -tls1_1 -cipher ALL:@SECLEVEL=0`, {
       ...open,
       exit: 1,

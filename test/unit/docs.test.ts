@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/core/errors.ts';
-import { built, file, runBook } from '../../src/core/shorthand.ts';
+import { built, file, run, runBook } from '../../src/core/shorthand.ts';
 import { type AnyStage, defineStage, Type } from '../../src/core/stage.ts';
 import { checksOf, defaultContributions } from '../../src/report/contributions.ts';
 import { coveragePage } from '../../src/report/coverage.ts';
@@ -36,7 +36,12 @@ function answering(changes: AnyStage['guide'], without: readonly number[] = []):
     about: '',
     guide: { ...Object.fromEntries(rest.map((item) => [item, runBook('review', 'by hand')])), ...changes },
     options: Type.Object({}),
-    contribute: () => ({ checks: { proof: file('A fact', '/etc/fact', { guide: [7] }) } }),
+    contribute: () => ({
+      checks: {
+        proof: file('A fact', '/etc/fact', { guide: [7, 9] }),
+        again: run('A fact', 'cat /etc/fact', { guide: [7, 10], matches: /./ }),
+      },
+    }),
   });
 }
 
@@ -57,6 +62,12 @@ describe('the coverage page', () => {
     expect(complaints([answering({ 7: built('in the image') })])).toBe('');
   });
 
+  it('takes an item with checks of one kind when the stage says why, and shows it', () => {
+    const stage = answering({ 9: built('in the image', 'The image is all there is.') });
+    const page = coveragePage([stage], checksOf(defaultContributions([stage])), runBooks);
+    expect(page).toMatch(/^\| 9 \| .*in the image<br>The image is all there is\./m);
+  });
+
   it.each([
     [
       'an item that nobody answers',
@@ -67,6 +78,21 @@ describe('the coverage page', () => {
       'a built item without a check',
       answering({ 8: built('in the image') }),
       'Stage everything builds item 8, and no check proves it',
+    ],
+    [
+      'a built item that is checked in the image alone',
+      answering({ 9: built('in the image') }),
+      'Stage everything builds item 9, and it is only checked in the image',
+    ],
+    [
+      'a built item that is checked in the guest alone',
+      answering({ 10: built('in the image') }),
+      'Stage everything builds item 10, and it is only checked in the guest',
+    ],
+    [
+      'a reason for one kind where there are both',
+      answering({ 7: built('in the image', 'Why not.') }),
+      'Stage everything says why item 7 has checks of one kind, and it has both',
     ],
     [
       'a run-book that is not there',

@@ -55,18 +55,27 @@ const LISTEN =
 /** avahi-daemon's. */
 const MDNS = /^udp (0\.0\.0\.0|\[::\]):5353$/;
 
+const listed = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => line.trim().split(/\s+/))
+    .map(([protocol, , , , local]) => `${protocol} ${local}`);
+
 /**
  * Sockets of `ss -Hlntu` that listen beyond the loopback interface and are on no list, as `PROTOCOL ADDRESS:PORT`; with
  * `mdns` its port is on the list.
  */
 export const unexpectedSockets = (text: string, mdns: boolean): string[] =>
-  text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => line.trim().split(/\s+/))
-    .map(([protocol, , , , local]) => `${protocol} ${local}`)
+  listed(text)
     .filter((socket) => !/^\w+ (127\.|\[::1\]|\[::ffff:127\.)/.test(socket))
     .filter((socket) => !LISTEN.test(socket) && !(mdns && MDNS.test(socket)));
+
+/** The sockets of the list that nobody listens at. */
+export const missingSockets = (text: string): string[] =>
+  WANTED.flatMap((port) => ['0.0.0.0', '[::]'].map((address) => `tcp ${address}:${port.replace('/tcp', '')}`))
+    .filter((socket) => !listed(text).includes(socket))
+    .map((socket) => `${socket} is missing`);
 
 export const ports: Measure = {
   name: 'ports',
@@ -75,8 +84,8 @@ export const ports: Measure = {
     const chosen = (await scene.root('systemctl is-active avahi-daemon || true')).trim() === 'active';
     const listening: Figure = {
       id: 'ports/listening',
-      title: 'Sockets that listen for others and are on no list',
-      ...nothingOf(sockets.trim() === '' ? ['ss found no socket'] : unexpectedSockets(sockets, chosen)),
+      title: 'Sockets that listen for others and are on no list, or are on it and missing',
+      ...nothingOf([...unexpectedSockets(sockets, chosen), ...missingSockets(sockets)]),
       tool: 'ss',
     };
     const figures: Figure[] = [listening];

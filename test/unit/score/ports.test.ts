@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { mdnsFigure, openPorts, portsFigure, unexpectedSockets } from '../../../src/score/measures/ports.ts';
+import {
+  mdnsFigure,
+  missingSockets,
+  openPorts,
+  portsFigure,
+  unexpectedSockets,
+} from '../../../src/score/measures/ports.ts';
 
 it('nmap: open ports, and no answer is not open', () => {
   const line =
@@ -29,6 +35,14 @@ it('ss: sockets beyond the loopback interface that are on no list', () => {
   const more = 'tcp LISTEN 0 5 *:5000 *:*\nudp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*\n';
   expect(unexpectedSockets(more, false)).toEqual(['tcp *:5000', 'udp 0.0.0.0:5353']);
   expect(unexpectedSockets(more, true)).toEqual(['tcp *:5000']);
+});
+
+it('ss: sockets of the list that are missing', () => {
+  const line = (local: string) => `tcp LISTEN 0 128 ${local} 0.0.0.0:*\n`;
+  const all = ['0.0.0.0:22', '[::]:22', '0.0.0.0:80', '[::]:80', '0.0.0.0:443', '[::]:443'];
+  expect(missingSockets(all.map(line).join(''))).toEqual([]);
+  expect(missingSockets(all.slice(1).map(line).join(''))).toEqual(['tcp 0.0.0.0:22 is missing']);
+  expect(missingSockets('')).toHaveLength(6);
 });
 
 it('mDNS: one answer when it is chosen, none otherwise', () => {
