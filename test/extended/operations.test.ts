@@ -82,7 +82,7 @@ describe('a new release of the application', () => {
     const app = join(source, 'src', 'web', 'app.py');
     await writeFile(app, change(await readFile(app, 'utf8')));
     const { stdout } = await hostRunner.run(['sh', '-c', `tar --dereference -cz -C ${source} . | base64 -w0`]);
-    await device.ssh.run(['sh', '-c', '"base64 -d > app.tar.gz"'], { input: stdout });
+    await device.ssh.run(['sh', '-c', 'base64 -d > app.tar.gz'], { input: stdout });
     return `/home/${card.site.user}/app.tar.gz`;
   }
 
