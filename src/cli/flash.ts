@@ -60,6 +60,9 @@ export const flashVerb: Verb = (run, tool) =>
             text: `Keep ${result.enrolment}: by it the device's first report is recognised.`,
           });
         }
+        if (result.sshConfig !== undefined) {
+          tool.log({ kind: 'notice', text: `The first log-in: ssh -F ${result.sshConfig} ADMIN@ADDRESS` });
+        }
         return EXIT.ok;
       }),
     );

@@ -20,6 +20,8 @@ export const personalizeVerb: Verb = (run, tool) =>
         });
         tool.log({ kind: 'notice', text: `${result.out} is written, for one card only.` });
         tool.log({ kind: 'notice', text: `Keep ${result.enrolment}: by it the device's first report is recognised.` });
+        const admin = result.site.site.admins[0]?.name;
+        tool.log({ kind: 'notice', text: `The first log-in: ssh -F ${result.sshConfig} ${admin}@ADDRESS` });
         return EXIT.ok;
       }),
     );

@@ -47,6 +47,8 @@ export interface FlashResult extends WriteResult {
   readonly saved?: string;
   /** The file with the one-time token of a stamped site. */
   readonly enrolment?: string;
+  /** The configuration beside it that administrators reach the device with until it is enrolled. */
+  readonly sshConfig?: string;
 }
 
 async function confirm(chosen: Chosen, device: string, options: FlashOptions, ask: FlashContext['ask']): Promise<void> {
@@ -177,10 +179,12 @@ export async function flash(options: FlashOptions, context: FlashContext): Promi
     kind: 'notice',
     text: `${gigabytes(bytes)} written at ${rate(bytes, writeSeconds)}, read back at ${rate(bytes, verifySeconds)} and found right`,
   });
+  const sshConfig = enrolment === undefined ? undefined : await site?.access(enrolment);
   return {
     ...result,
     path: chosen.path,
     ...(saved === undefined ? {} : { saved }),
     ...(enrolment === undefined ? {} : { enrolment }),
+    ...(sshConfig === undefined ? {} : { sshConfig }),
   };
 }

@@ -4,6 +4,7 @@ import { isFat, SECTOR } from '../audit/mbr.ts';
 import { UserError } from '../core/errors.ts';
 import { refuseNames, stampBoot } from '../site/personalize.ts';
 import { signSite } from '../site/sign.ts';
+import { writeAccess } from '../site/ssh-config.ts';
 import { type ValidSite, validateSite } from '../site/validate.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type Target, window } from './target.ts';
@@ -14,11 +15,15 @@ export interface PreparedSite {
    * gives the file, readable by its owner alone, that keeps the enrolment token. @throws StepError
    */
   stamp(target: Target): Promise<string>;
+  /** Writes the ssh_config for the device beside that file, and gives its path. */
+  access(enrolment: string): Promise<string>;
 }
+
+const TOKEN_FILE = '.enrol.json';
 
 async function writeToken(base: string, record: object): Promise<string> {
   for (let copy = 1; ; copy++) {
-    const path = `${base}${copy === 1 ? '' : `-${copy}`}.enrol.json`;
+    const path = `${base}${copy === 1 ? '' : `-${copy}`}${TOKEN_FILE}`;
     const file = await open(path, 'wx', 0o600).catch((cause: unknown) => {
       // Each card has a token of its own: an earlier card's file stays.
       if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return undefined;
@@ -34,7 +39,7 @@ async function writeToken(base: string, record: object): Promise<string> {
 
 /** The token comes after minutes of writing, and without its file the card is worth nothing. @throws UserError */
 async function tryPlace(base: string): Promise<void> {
-  const trial = `${base}.enrol.json.trial-${process.pid}`;
+  const trial = `${base}${TOKEN_FILE}.trial-${process.pid}`;
   try {
     await (await open(trial, 'wx', 0o600)).close();
     await rm(trial);
@@ -95,5 +100,6 @@ export async function prepareSite(
       const { name, hostname } = site.site;
       return writeToken(base, { name, hostname, digest: site.digest, token });
     },
+    access: (enrolment) => writeAccess(enrolment.slice(0, -TOKEN_FILE.length), given.site),
   };
 }

@@ -4,6 +4,7 @@ import { StepError, UserError } from '../core/errors.ts';
 import { decryptBundle, parseBundle } from './bundle.ts';
 import { type DeviceAddress, onDevice, parseAddress } from './device-ssh.ts';
 import { type DeviceReport, fingerprint, readReport } from './report.ts';
+import { hostKeyLines, quotedPath } from './ssh-config.ts';
 
 export interface EnrollOptions {
   readonly port?: number;
@@ -140,14 +141,10 @@ export function sshConfig(folder: string, at: DeviceAddress, hostname: string): 
     `  HostName ${at.host}`,
     `  Port ${at.port}`,
     `  User ${at.user}`,
-    `  IdentityFile "${resolve(at.identity)}"`,
+    `  IdentityFile ${quotedPath(resolve(at.identity))}`,
     '  IdentitiesOnly yes',
-    `  HostKeyAlias ${hostname}`,
-    `  UserKnownHostsFile "${join(folder, 'known_hosts')}"`,
-    '  GlobalKnownHostsFile /dev/null',
+    ...hostKeyLines(hostname, join(folder, 'known_hosts')).map((line) => `  ${line}`),
     '  StrictHostKeyChecking yes',
-    '  HostKeyAlgorithms ssh-ed25519',
-    '  UpdateHostKeys no',
   ];
   return `${lines.join('\n')}\n`;
 }

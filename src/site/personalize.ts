@@ -7,12 +7,15 @@ import { hostRunner } from '../host/runner.ts';
 import { checkWritable } from '../host/writable.ts';
 import { type BootPartition, findBootPartition, readBootFiles, writeBootFile } from './boot-partition.ts';
 import { SIGNATURE_FILE, signSite } from './sign.ts';
+import { accessFiles, writeAccess } from './ssh-config.ts';
 import { type ValidSite, validateSite } from './validate.ts';
 
 export interface Personalized {
   readonly out: string;
   /** The file, readable by its owner alone, that keeps the enrolment token for the operator. */
   readonly enrolment: string;
+  /** The configuration that administrators reach the device with until it is enrolled. */
+  readonly sshConfig: string;
   readonly site: ValidSite;
   /** What stamping took, without the copy of the image: judging the site file, writing it and reading it back. */
   readonly stampSeconds: number;
@@ -31,7 +34,8 @@ const SITE_NAMES = /^\/site\.ya?ml(\.txt)?$/i;
 
 /**
  * Stamps a site onto a copy of an image (.img or .img.zst). `out` appears complete or not at all, and with it
- * `<out>.enrol.json` (0600) with the one-time token by which the device's first report is recognised.
+ * `<out>.enrol.json` (0600) with the one-time token by which the device's first report is recognised, and
+ * `<out>.ssh_config` with what it names.
  * @throws UserError for a bad site file, an image that takes none, or an `out` that is there already
  */
 export async function personalize(
@@ -47,6 +51,8 @@ export async function personalize(
   let start = performance.now();
   const given = await validateSite(siteFile);
   let stampMs = performance.now() - start;
+  const access = accessFiles(out, given.site);
+  await refuseExisting(access);
   const partial = `${out}.partial-${process.pid}`;
   const partialEnrolment = `${enrolment}.partial-${process.pid}`;
   try {
@@ -57,12 +63,15 @@ export async function personalize(
     const record = { name: site.site.name, hostname: site.site.hostname, image: basename(image), digest: site.digest };
     await writePrivate(partialEnrolment, `${JSON.stringify({ ...record, token }, undefined, 2)}\n`);
     options.signal?.throwIfAborted();
-    await rename(partialEnrolment, enrolment);
-    await rename(partial, out).catch(async (cause: unknown) => {
-      await rm(enrolment, { force: true });
+    try {
+      const sshConfig = await writeAccess(out, site.site);
+      await rename(partialEnrolment, enrolment);
+      await rename(partial, out);
+      return { out, enrolment, sshConfig, site, stampSeconds: stampMs / 1000 };
+    } catch (cause) {
+      for (const path of [...access, enrolment]) await rm(path, { force: true });
       throw cause;
-    });
-    return { out, enrolment, site, stampSeconds: stampMs / 1000 };
+    }
   } finally {
     await rm(partial, { force: true });
     await rm(partialEnrolment, { force: true });

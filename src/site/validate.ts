@@ -9,6 +9,7 @@ export interface Site {
   readonly name: string;
   readonly hostname: string;
   readonly admins: readonly { readonly name: string; readonly keys: readonly string[] }[];
+  readonly network?: { readonly wired?: { readonly address?: string } };
   readonly unlock: { readonly method: string; readonly pin?: boolean };
   readonly data?: { readonly existing: 'keep' | 'erase' | 'adopt' };
 }

@@ -8,6 +8,7 @@ import { checkDevice } from '../../src/qemu/check.ts';
 import type { Device } from '../../src/qemu/device.ts';
 import { enroll } from '../../src/site/enroll.ts';
 import { recover } from '../../src/site/recover.ts';
+import { writeAccess } from '../../src/site/ssh-config.ts';
 import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { batches, silentAfter } from './breakages/index.ts';
@@ -92,6 +93,21 @@ describe('the default image with the method card', () => {
     // What runs programs here takes the last line end off.
     const text = (await device.ssh.run(['amslpr-device', 'bundle'])).stdout;
     expect(text).toBe((await storedBundle(card.guest))?.toString().trimEnd());
+  });
+
+  it('lets that admin in before that, by what personalize writes', async () => {
+    const { guest, site } = card;
+    const key = (await readFile(`${site.identity}.pub`, 'utf8')).trim();
+    const admins = [{ name: site.user, keys: [key] }];
+    const shown = { name: 'north', hostname: 'north', admins, unlock: { method: 'card' } };
+    await withAgent(join(guest.folder, 'first-agent'), 5, async (env) => {
+      await hostRunner.run(['ssh-add', '-q', site.identity], { env });
+      const config = await writeAccess(join(guest.folder, 'card.img'), shown, guest.folder);
+      const ssh = ['ssh', '-F', config, '-p', String(guest.ports.ssh), '-o', 'BatchMode=yes'];
+      const first = ['-o', 'StrictHostKeyChecking=accept-new', `${site.user}@127.0.0.1`, '--', 'amslpr-device status'];
+      const { stdout } = await hostRunner.run([...ssh, ...first], { env, timeout: 120 });
+      expect(stdout).toContain('ready');
+    });
   });
 
   it('is enrolled by an admin whose agent holds five other keys, from token to sudo', async () => {

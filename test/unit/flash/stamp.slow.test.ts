@@ -50,8 +50,10 @@ describe('the token of a stamped card', () => {
     await expect(flash(options, { runner: hostRunner, log, signal: abort.signal })).rejects.toThrow('abort');
     expect(readdirSync(sites)).toEqual(['north.yaml']);
     expect(readdirSync(root)).not.toContain('card.img');
-    const { enrolment } = await flash(options, { runner: hostRunner, log: silent });
+    const { enrolment, sshConfig } = await flash(options, { runner: hostRunner, log: silent });
     expect(enrolment).toBe(join(sites, 'north.enrol.json'));
+    expect(sshConfig).toBe(join(sites, 'north.ssh_config'));
+    expect(readdirSync(sites).sort()).toEqual(['north.alex.pub', 'north.enrol.json', 'north.ssh_config', 'north.yaml']);
   });
 
   it('is known to have a place before anything is written', async () => {

@@ -46,7 +46,7 @@ describe('personalize', () => {
   it('writes the canonical site with a token that only the operator has', async () => {
     await makeImage(MARKERS);
     const before = readFileSync(image);
-    const { enrolment, site } = await personalize(image, SITE, out);
+    const { enrolment, site, sshConfig } = await personalize(image, SITE, out);
     const text = (await stamped(out)) ?? '';
     const { token, hostname } = JSON.parse(readFileSync(enrolment, 'utf8'));
     expect(hostname).toBe('example-site');
@@ -57,7 +57,15 @@ describe('personalize', () => {
     expect(statSync(enrolment).mode & 0o777).toBe(0o600);
     expect(statSync(out).mode & 0o777).toBe(0o600);
     expect(readFileSync(image).equals(before)).toBe(true);
-    expect(readdirSync(folder).sort()).toEqual(['card.img', 'site.img', 'site.img.enrol.json']);
+    expect(readdirSync(folder).sort()).toEqual([
+      'card.img',
+      'site.img',
+      'site.img.alex.pub',
+      'site.img.enrol.json',
+      'site.img.ssh_config',
+    ]);
+    expect(sshConfig).toBe(join(folder, 'site.img.ssh_config'));
+    expect(readFileSync(sshConfig, 'utf8')).toContain('HostKeyAlias example-site');
   });
 
   it('signs what the device reads, with a key that the device is told of', async () => {
@@ -113,6 +121,11 @@ describe('personalize', () => {
     ['an image that carries a site', () => makeImage([...MARKERS, 'site.yml']), /carries a site already/],
     ['a file that is no card', async () => writeFileSync(image, 'x'.repeat(4096)), /is no image of a card/],
     ['an image that is not there', async () => undefined, /no such image/],
+    [
+      'an output whose ssh_config is there',
+      () => makeImage(MARKERS).then(() => writeFileSync(`${out}.ssh_config`, 'mine')),
+      /is there already/,
+    ],
     ['an output that is there', () => makeImage(MARKERS).then(() => writeFileSync(out, 'mine')), /is there already/],
   ])('refuses %s and leaves nothing behind', async (_, prepare, reason) => {
     await prepare();
