@@ -1,8 +1,10 @@
 #!/usr/bin/env -S npx tsx
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checksOf, defaultContributions } from '../src/report/contributions.ts';
 import { coveragePage } from '../src/report/coverage.ts';
+import { findings } from '../src/report/findings/index.ts';
+import { findingsPart } from '../src/report/findings.ts';
 import { referencePage } from '../src/report/reference.ts';
 import { plainSecrets, secretsPage } from '../src/report/secrets.ts';
 import { stages } from '../stages/index.ts';
@@ -11,6 +13,12 @@ import { stages } from '../stages/index.ts';
 const docs = join(import.meta.dirname, '..', 'docs');
 const runBooks = new Set(readdirSync(join(docs, 'runbooks')).map((name) => name.replace(/\.md$/, '')));
 const all = defaultContributions(stages);
-writeFileSync(join(docs, 'guide-coverage.md'), coveragePage(stages, checksOf(all), runBooks));
+const read = (path: string): string | undefined => {
+  const file = join(docs, '..', path);
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+};
+const checks = checksOf(all);
+const beyond = findingsPart(findings, { checks, runBooks, read });
+writeFileSync(join(docs, 'guide-coverage.md'), coveragePage(stages, checks, runBooks, beyond));
 writeFileSync(join(docs, 'reference.md'), referencePage(all));
 writeFileSync(join(docs, 'secrets.md'), secretsPage(plainSecrets(all)));

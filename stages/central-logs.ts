@@ -7,7 +7,9 @@ export const centralLogs = defineStage({
   about:
     'New entries of the journal go each minute as syslog over TLS (RFC 5425) to the server that `logs` of the site file or `amslpr-device logs set` names. Its name is checked, and with an authority of your own no other is believed. Without such a server nothing leaves the device. A server that is away costs no room: the journal is the queue.',
   guide: {
-    53: built('Syslog over TLS to the server of the operator, off until the site names one.'),
+    53: built(
+      'Syslog over TLS to the server of the operator, off until the site names one: logs hold plates and addresses, which nobody else is to get unasked.',
+    ),
   },
   needs: ['monitoring', 'journal'],
 

@@ -15,7 +15,9 @@ export const fail2ban = defineStage({
     6: built(
       'A jail.d drop-in reads the journal; there is no auth.log on Debian 13, and a copied jail.conf freezes all defaults.',
     ),
-    52: built('Failed log-ins of SSH and the web end in a ban and in the journal, whatever the address does next.'),
+    52: built(
+      'Failed log-ins of SSH and the web end in a ban and in the journal. The lines are nginx’s: those of AMSLPR have no address.',
+    ),
   },
   needs: ['firewall', 'sshd'],
 

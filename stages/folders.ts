@@ -14,7 +14,9 @@ export const folders = defineStage({
     10: built(
       'config.json is 640 and root:amslpr: owned by root:root, as in the text, the application could not read it.',
     ),
-    11: built('The folder with the TLS key is 700 and on the encrypted data partition.'),
+    11: built(
+      'The folder with the TLS key is 700 and on the encrypted data partition: nginx reads the key as root, so the group that 750 lets in would be one that nobody needs.',
+    ),
     12: built('The TLS key is made on the device with mode 600; the image holds none.'),
     13: built(
       'The log folder is 750 and its files 640: `chmod -R 640` on the folder would lock everybody out of it, its owner too.',

@@ -13,7 +13,10 @@ export const journal = defineStage({
     49: runBook('review', 'What to read once a week, with the commands.'),
     51: runBook('monitoring', 'Which commands answer, at which figures to act.'),
     54: built('journald and logrotate limit size and age, so logs never fill the card.'),
-    55: runBook('review', 'journalctl is the analysis tool: the run-book has the questions and the commands.'),
+    55: runBook(
+      'review',
+      'journalctl is the analysis tool, since a second one would keep a second copy of the logs: the run-book has the questions and the commands.',
+    ),
   },
 
   options: Type.Object(

@@ -15,18 +15,20 @@ export const nginx = defineStage({
   about:
     'nginx is the only program that the network reaches over HTTP: it speaks TLS, sends each security header once, slows down whoever asks too often, and passes the rest to a Unix socket. Requests for a host name that is not the device’s get no answer. The limits, the policy for scripts and HSTS preloading are options.',
   guide: {
-    20: built('nginx sends it, on every answer.'),
+    20: built('nginx sends it, on every answer: AMSLPR sends none of these headers since April 2025.'),
     21: built('nginx sends it, and frame-ancestors says the same.'),
     22: built('nginx sends 0: the filter is gone from browsers, and `1; mode=block` could be used against a page.'),
     23: built('nginx sends it with `always`, so that error pages have it too.'),
-    24: built('nginx sends the policy of the guide, with pictures as data: and no plug-ins added; see `scripts`.'),
+    24: built(
+      'nginx sends the policy of the guide, with pictures as data: and no plug-ins added. AMSLPR’s own pages load layout, charts and live video from three CDNs and lose them by it: `scripts: cdn` lets these hosts in. It is no default, since whoever controls one of them could then act in pages that open the barrier.',
+    ),
     25: built(
       'nginx limits requests to 100 a minute for each client: the settings in config.json are read by no code.',
     ),
     40: built('nginx is the reverse proxy, for a Unix socket; the package’s default site is closed.'),
     41: built('As in the guide.'),
     42: built('As in the guide.'),
-    43: built('As in the guide; they govern TLS 1.2, and TLS 1.3 prefers a post-quantum key exchange.'),
+    43: built('As in the guide, for TLS 1.2; TLS 1.3 prefers a post-quantum exchange, so that recordings stay closed.'),
     44: built('As in the guide.'),
     45: built(
       '31536000 seconds, as item 23 says: two values contradict. `hstsPreload` sends 63072000 with preload, which commits a whole public domain and so is no default.',

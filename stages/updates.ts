@@ -8,7 +8,9 @@ export const updates = defineStage({
   about:
     'unattended-upgrades installs everything from Debian, Debian security and the Raspberry Pi archive every day, restarts the services that need it, and reboots for a new kernel at a minute of its own within the reboot window, unless only a person can unlock it. Change the window with `rebootTime` and `rebootWindowMinutes`.',
   guide: {
-    2: built('unattended-upgrades, with a drop-in that adds the Raspberry Pi archive and reboots within a window.'),
+    2: built(
+      'unattended-upgrades, with a drop-in that adds the Raspberry Pi archive, which Debian’s list leaves out, and reboots within a window, since a fixed kernel works only then.',
+    ),
     61: runBook('maintenance', 'Which announcements to read, and what to do when one concerns the device.'),
     62: runBook('review', 'Once a month, with the same checks that the build made: `amslpr-device audit`.'),
     63: runBook('scans', 'What to give to a tester, what is allowed, and what the answer should be.'),

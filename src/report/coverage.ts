@@ -9,13 +9,14 @@ interface Answer extends GuideAnswer {
 
 /**
  * The page docs/guide-coverage.md: every item of the guide, how it is met, and its checks or its run-book.
- * `runBooks` are the names (without .md) of the files in docs/runbooks. Throws a UserError that names every item
+ * `runBooks` are the names (without .md) of the files in docs/runbooks, `beyond` is what follows below. Throws a UserError that names every item
  * without an answer, every item "built" without a check, and every run-book that is named and not there.
  */
 export function coveragePage(
   stages: readonly AnyStage[],
   checks: readonly PlannedCheck[],
   runBooks: ReadonlySet<string>,
+  beyond = '',
 ): string {
   const answers = answersOf(stages);
   const problems = findProblems(answers, checks, runBooks);
@@ -40,7 +41,7 @@ export function coveragePage(
   ]
     .join('\n')
     .trimEnd()
-    .concat('\n');
+    .concat('\n', beyond === '' ? '' : `\n${beyond}`);
 }
 
 function answersOf(stages: readonly AnyStage[]): Map<number, Answer[]> {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/core/errors.ts';
@@ -6,6 +6,9 @@ import { built, file, run, runBook } from '../../src/core/shorthand.ts';
 import { type AnyStage, defineStage, Type } from '../../src/core/stage.ts';
 import { checksOf, defaultContributions } from '../../src/report/contributions.ts';
 import { coveragePage } from '../../src/report/coverage.ts';
+import type { Finding } from '../../src/report/findings/finding.ts';
+import { findings } from '../../src/report/findings/index.ts';
+import { findingsPart } from '../../src/report/findings.ts';
 import { guideNumbers } from '../../src/report/guide-items.ts';
 import { referencePage } from '../../src/report/reference.ts';
 import { plainSecrets, secretsPage } from '../../src/report/secrets.ts';
@@ -15,6 +18,11 @@ const docs = join(import.meta.dirname, '../../docs');
 const runBooks = new Set(readdirSync(join(docs, 'runbooks')).map((name) => name.replace(/\.md$/, '')));
 const all = defaultContributions(stages);
 const checks = checksOf(all);
+const read = (path: string): string | undefined => {
+  const file = join(docs, '..', path);
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+};
+const beyond = findingsPart(findings, { checks, runBooks, read });
 
 /** What coveragePage says is wrong, one message a line. */
 function complaints(of: readonly AnyStage[], books = runBooks): string {
@@ -55,7 +63,7 @@ describe('the coverage page', () => {
   });
 
   it('is current: `npm run docs` writes it', () => {
-    expect(readFileSync(join(docs, 'guide-coverage.md'), 'utf8')).toBe(coveragePage(stages, checks, runBooks));
+    expect(readFileSync(join(docs, 'guide-coverage.md'), 'utf8')).toBe(coveragePage(stages, checks, runBooks, beyond));
   });
 
   it('takes a stage that answers everything', () => {
@@ -106,6 +114,58 @@ describe('the coverage page', () => {
     ],
   ])('refuses %s', (_what, stage, message) => {
     expect(complaints([stage])).toBe(message);
+  });
+});
+
+describe('what goes beyond the text of the guide', () => {
+  const about = { finding: 'A line does nothing', why: 'It cannot.' };
+  const part = (finding: Finding): string =>
+    findingsPart([{ title: 'One', about: '', findings: [finding] }], { checks, runBooks, read });
+
+  it('says of each finding what is done, why, and what shows it', () => {
+    const finding: Finding = {
+      ...about,
+      items: [9, 13],
+      answer: 'It is left out.',
+      checks: ['folders/logs'],
+      tests: ['test/python/test_wrapper.py: test_redirects_stay_here'],
+      runBooks: ['review'],
+    };
+    expect(part(finding)).toContain(
+      '| A line does nothing (items 9, 13) | It is left out. | It cannot. | [review](runbooks/review.md), `folders/logs`, [redirects stay here](../test/python/test_wrapper.py) |',
+    );
+  });
+
+  it('says so where nothing is done', () => {
+    expect(part(about)).toContain('| A line does nothing | Nothing is done. | It cannot. |  |');
+  });
+
+  it.each<[string, Partial<Finding>, string]>([
+    [
+      'a check that is not there',
+      { answer: 'Yes.', checks: ['folders/logs', 'folders/dreams'] },
+      'names the check folders/dreams, which is not there',
+    ],
+    [
+      'a test that is not there',
+      { answer: 'Yes.', tests: ['test/python/test_dreams.py: test_one'] },
+      'names the test test/python/test_dreams.py: test_one, which is not there',
+    ],
+    [
+      'a test whose file has none of that name',
+      { answer: 'Yes.', tests: ['test/python/test_wrapper.py: test_dreams'] },
+      'names the test test/python/test_wrapper.py: test_dreams, which is not there',
+    ],
+    [
+      'a run-book that is not there',
+      { answer: 'Yes.', runBooks: ['dreams'] },
+      'needs docs/runbooks/dreams.md, which is not there',
+    ],
+    ['an item that the guide does not have', { items: [68] }, 'names item 68, and the guide has none of that number'],
+    ['an answer that nothing shows', { answer: 'Yes.' }, 'is answered, and nothing shows it'],
+    ['proof without an answer', { checks: ['folders/logs'] }, 'has no answer, and names proof of one'],
+  ])('refuses %s', (_what, change, message) => {
+    expect(() => part({ ...about, ...change })).toThrow(new UserError(`The finding "A line does nothing" ${message}`));
   });
 });
 
