@@ -19,6 +19,7 @@ from amslpr_device.steps import (
     admins,
     backup_recipients,
     clean_site_file,
+    entropy,
     firewall,
     host_key,
     hostname,
@@ -40,6 +41,27 @@ def test_a_step_makes_its_product_and_then_nothing(ctx: Context, step: object) -
     before = tree(ctx.root)
     assert step.product_ok(ctx)  # type: ignore[attr-defined]
     assert tree(ctx.root) == before
+
+
+def test_random_numbers_are_waited_for_before_the_first_key(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ctx.at(entropy.SOURCE)
+    source.parent.mkdir(parents=True)
+    source.write_text('iproc-rng200\n')
+    asked: list[int] = []
+    monkeypatch.setattr(os, 'getrandom', lambda size: (asked.append(size), bytes(size))[1])
+    monkeypatch.setattr(entropy, '_asked', [])
+    assert not entropy.product_ok(ctx)
+    entropy.make(ctx)
+    assert entropy.product_ok(ctx)
+    # Another start waits again, and leaves the record as it was.
+    source.write_text('none\n')
+    monkeypatch.setattr(entropy, '_asked', [])
+    assert not entropy.product_ok(ctx)
+    entropy.make(ctx)
+    assert asked == [32, 32]
+    assert ctx.remember(entropy.NAME) == {'generator': 'initialised', 'source': 'iproc-rng200'}
+    order = runner.FIRST_BOOT
+    assert order.index('entropy') < min(order.index(name) for name in ('machine-id', 'host-key'))
 
 
 @pytest.mark.parametrize('damage', ['empty private', 'empty public', 'no public', 'another public', 'open mode'])
@@ -398,6 +420,7 @@ def test_the_report_can_be_recognised(web: Context) -> None:
     import hashlib
     import hmac
 
+    entropy.make(web)
     host_key.make(web)
     tls.make(web)
     report.make(web)
@@ -406,6 +429,7 @@ def test_the_report_can_be_recognised(web: Context) -> None:
     canonical = json.dumps(found['report'], sort_keys=True, separators=(',', ':'))
     assert hmac.new(TOKEN.encode(), canonical.encode(), hashlib.sha256).hexdigest() == found['hmac_sha256']
     assert found['report']['ssh_fingerprint'].startswith('SHA256:')
+    assert found['report']['entropy'] == {'generator': 'initialised', 'source': 'unknown'}
     assert TOKEN not in (web.boot / 'report.json').read_text()
 
 

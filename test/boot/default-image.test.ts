@@ -13,7 +13,7 @@ import { withAgent } from '../helpers/agent.ts';
 import { builtImage } from '../image/built-image.ts';
 import { batches, silentAfter } from './breakages/index.ts';
 import { type Canaries, collectCanaries, found } from './canaries.ts';
-import { type Drive, drive, failures, identities, PATIENCE, restart } from './drive.ts';
+import { type Drive, drive, failures, identities, onDisk, PATIENCE, restart } from './drive.ts';
 import { evidence, isolation, leaksOfBundle } from './incident.ts';
 
 // The default image under QEMU's virt machine. Each guest takes minutes to start, so that one serves many tests, in
@@ -153,6 +153,15 @@ describe('the default image with the method card', () => {
       /^\/dev\/mapper\/amslpr-data\s+ext4/,
     );
     expect(await device.sudo(['cryptsetup', 'status', 'amslpr-data'])).toMatch(/type:\s+LUKS2/);
+  });
+
+  it('changes nothing on the card when both phases run again', async () => {
+    const before = await onDisk(device);
+    expect(before).toContain('/var/lib/amslpr-device/ready f 644 0:0');
+    const units = ['amslpr-first-boot.service', 'amslpr-provision.service'];
+    await device.sudo(['systemctl', 'restart', ...units], { timeout: 600 });
+    await device.waitFor('ready', PATIENCE.ready);
+    expect((await onDisk(device)).split('\n')).toEqual(before.split('\n'));
   });
 
   it('makes a backup and lists it to somebody without sudo', async () => {

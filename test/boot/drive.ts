@@ -84,3 +84,17 @@ export async function identities(device: Device): Promise<Record<string, string>
     }),
   );
 }
+
+/** Kind, mode, owner, inode, size and times of all that the first boot makes; mounts, partitions and the container's header. */
+export function onDisk(device: Device): Promise<string> {
+  const made =
+    '/etc /boot/firmware /var/lib/amslpr-device /var/lib/amslpr-rescue /data/secrets /data/tls /data/amslpr/config';
+  const script = [
+    `find ${made} -printf '%p %y %m %U:%G %i %s %T@ %C@\\n' | sort`,
+    'findmnt --noheadings --raw --output TARGET,SOURCE,OPTIONS | sort',
+    'lsblk --noheadings --raw --bytes --output NAME,START,SIZE,UUID,PARTUUID',
+    'cryptsetup luksDump /dev/disk/by-partuuid/*-04',
+    'dmsetup table',
+  ].join(' && ');
+  return device.sudo(['sh', '-c', script], { timeout: 300 });
+}

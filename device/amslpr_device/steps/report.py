@@ -15,6 +15,7 @@ from typing import Any
 from amslpr_device import bundle, unlock
 from amslpr_device.boot_partition import put
 from amslpr_device.context import Context
+from amslpr_device.steps import entropy
 
 NAME = 'report.json'
 # A unit test compares this with README, threat model and what `init-site` says.
@@ -74,6 +75,8 @@ def facts(ctx: Context) -> dict[str, Any]:
         'board': identity.get('board', 'unknown'),
         'model': identity.get('model', 'unknown'),
         'card': identity.get('card', 'unknown'),
+        # Of the random numbers before the first key was made.
+        'entropy': ctx.remember(entropy.NAME),
         'container': ctx.remember('data.json').get('uuid', ''),
         'unlock': {'method': ctx.method, 'pin': unlock.has_pin(ctx), 'protects': PROTECTS[which]},
         'bundle': {'generation': slot[0], 'sha256': hashlib.sha256(slot[1]).hexdigest()} if slot else None,
