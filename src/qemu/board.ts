@@ -18,6 +18,12 @@ export interface Board {
   serial?: string;
   /** A cable to another guest. */
   cable?: Cable;
+  /** MiB; 1024 without it. */
+  memory?: number;
+  /** What the board's clock says when it is switched on, in UTC: 2016-01-01T00:00:00. The host's time without it. */
+  clock?: string;
+  /** No network card at all: nothing reaches the guest, and `Guest.ports` lead nowhere. */
+  network?: 'none';
 }
 
 /** One end of a cable between two guests: the one that listens is started first. */
@@ -30,23 +36,22 @@ export interface Cable {
   readonly only?: boolean;
 }
 
-/** What QEMU is told of a board. */
-export interface BoardSockets {
-  /** The socket of a running swtpm. */
-  readonly tpm?: string;
-  readonly usb?: { readonly stick?: string };
-  readonly cable?: Cable;
-}
+/** What QEMU is told of a board: `tpm` is the socket of a running swtpm, and the serial number is in the device tree. */
+export type BoardSockets = Readonly<Omit<Board, 'serial'>>;
 
 /** QEMU's names for the stick and the controller that it is plugged into. */
 export const STICK = 'stick';
 const BUS = 'usb.0';
 
 /** Arguments for `virt`. */
-export function boardArguments({ tpm, usb, cable }: BoardSockets): string[] {
+export function boardArguments(board: BoardSockets): string[] {
+  const { tpm, usb, cable, memory = 1024, clock } = board;
   const chip = ['-chardev', `socket,id=tpm,path=${tpm}`, '-device', 'virtio-serial-pci'];
   const stick = usb?.stick;
   return [
+    ...['-m', String(memory)],
+    ...(clock === undefined ? [] : ['-rtc', `base=${clock}`]),
+    ...['-device', 'virtio-rng-pci', ...cardArguments(board)],
     ...(tpm === undefined ? [] : [...chip, '-device', 'virtserialport,chardev=tpm,name=tpm']),
     ...(usb === undefined ? [] : ['-device', 'qemu-xhci,id=usb']),
     ...(stick === undefined ? [] : ['-blockdev', JSON.stringify(stickBlock(stick))]),
@@ -65,9 +70,12 @@ function cableArguments({ socket, end, mac, only = false }: Cable): string[] {
 
 const SWITCH = 'switch';
 
-/** The board's own network card. */
-export const networkCard = ({ cable }: BoardSockets): string =>
-  `virtio-net-pci,${cable?.only === true ? `netdev=${SWITCH},mac=${cable.mac}` : 'netdev=net'},romfile=`;
+/** The board's own network card, on the host's network or in the switch. */
+function cardArguments({ cable, network }: BoardSockets): string[] {
+  if (network === 'none') return [];
+  const to = cable?.only === true ? `${SWITCH},mac=${cable.mac}` : 'net';
+  return ['-device', `virtio-net-pci,netdev=${to},romfile=`];
+}
 
 /**
  * The device tree of the machine that `argv` starts, with a serial number as a Raspberry Pi's firmware puts it there;

@@ -1,5 +1,5 @@
 import { accessSync, constants } from 'node:fs';
-import { type BoardSockets, boardArguments, networkCard } from './board.ts';
+import { type BoardSockets, boardArguments } from './board.ts';
 import type { BootFiles } from './boot-files.ts';
 import type { MachineName } from './machine.ts';
 
@@ -39,7 +39,7 @@ export function hostHasKvm(): boolean {
 
 /** Arguments for qemu-system-aarch64. Ports are open on 127.0.0.1 alone. */
 export function qemuArguments(input: CommandInput): string[] {
-  const { machine, boot, ports, interactive } = input;
+  const { machine, boot, ports, interactive, board } = input;
   const forward = [
     [ports.ssh, 22],
     [ports.http, 80],
@@ -50,7 +50,7 @@ export function qemuArguments(input: CommandInput): string[] {
     : `file,id=serial,path=${input.console},append=on`;
   const common = [
     ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-display', 'none', '-monitor', 'none'],
-    ...['-netdev', ['user', 'id=net', ...forward].join(',')],
+    ...(machine === 'virt' && board?.network === 'none' ? [] : ['-netdev', ['user', 'id=net', ...forward].join(',')]),
     ...['-chardev', serial, '-qmp', `unix:${input.qmp},server=on,wait=off`],
     // A restart has to read the boot partition again, as the firmware does: QEMU ends, and is started anew.
     ...['-no-reboot', '-nodefaults'],
@@ -73,7 +73,7 @@ function virt({ boot, overlay, kvm, disk, board }: CommandInput): string[] {
   return [
     ...(kvm ? ['-M', 'virt', '-accel', 'kvm', '-cpu', 'host'] : ['-M', 'virt', '-accel', 'tcg,thread=multi']),
     ...(kvm ? [] : ['-cpu', 'cortex-a72']),
-    ...['-smp', '2', '-m', '1024', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyAMA0,115200')],
+    ...['-smp', '2', '-serial', 'chardev:serial', ...withConsole(boot.cmdline, 'ttyAMA0,115200')],
     ...[
       '-drive',
       `if=none,id=${DRIVE},format=qcow2,file=${overlay},discard=unmap`,
@@ -83,7 +83,6 @@ function virt({ boot, overlay, kvm, disk, board }: CommandInput): string[] {
     ...(disk === undefined
       ? []
       : ['-drive', `if=none,id=tools,format=raw,readonly=on,file=${disk}`, '-device', 'virtio-blk-pci,drive=tools']),
-    ...['-device', networkCard(board ?? {}), '-device', 'virtio-rng-pci'],
     ...boardArguments(board ?? {}),
   ];
 }

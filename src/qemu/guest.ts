@@ -117,20 +117,19 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     const { board = {} } = options;
     await tpm?.stop();
     tpm = board.tpm === undefined ? undefined : await startTpm(board.tpm, join(folder, `tpm-${starts}`));
-    const usb = board.usb === undefined ? {} : { usb: { ...board.usb } };
-    const cable = board.cable === undefined ? {} : { cable: board.cable };
+    const { tpm: _state, serial, ...sockets } = board;
     const argv = [
       ...tools.qemu,
       ...qemuArguments({
         ...input,
         interactive: options.interactive === true,
         kvm: hostHasKvm(),
-        board: { ...usb, ...cable, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
+        board: { ...sockets, ...(tpm === undefined ? {} : { tpm: tpm.socket }) },
         ...(options.disk === undefined ? {} : { disk: options.disk }),
       }),
     ];
-    if (board.serial !== undefined) {
-      argv.push(...(await treeWithSerial(argv, board.serial, join(folder, `tree-${starts}.dtb`))));
+    if (serial !== undefined) {
+      argv.push(...(await treeWithSerial(argv, serial, join(folder, `tree-${starts}.dtb`))));
     }
     log({ kind: 'command', argv });
     const qemu = startBackground(argv, { interactive: options.interactive === true });

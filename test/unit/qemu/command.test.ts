@@ -61,6 +61,17 @@ describe('QEMU', () => {
     const stick = qemuArguments({ ...input, machine: 'virt', board: { usb: { stick: '/a,b.img' } } });
     expect(stick.find((word) => word.includes('"filename"'))).toContain('"/a,b.img"');
   });
+  it('gives virt the memory and the clock that the board has', () => {
+    const text = (board: object): string => qemuArguments({ ...input, machine: 'virt', board }).join(' ');
+    expect(text({})).toMatch(/-m 1024 /);
+    expect(text({})).not.toContain('-rtc');
+    expect(text({ memory: 512, clock: '2016-01-01T00:00:00' })).toMatch(/-m 512 -rtc base=2016-01-01T00:00:00 /);
+  });
+  it('leaves every network card out when the board has none', () => {
+    const text = qemuArguments({ ...input, machine: 'virt', board: { network: 'none' } }).join(' ');
+    expect(text).not.toMatch(/netdev|virtio-net/);
+    expect(text).toContain('virtio-rng-pci');
+  });
   it('uses the host’s processor where that is possible', () => {
     expect(qemuArguments({ ...input, machine: 'virt', kvm: true })).toContain('host');
     expect(qemuArguments({ ...input, machine: 'virt' })).toContain('cortex-a72');
