@@ -110,7 +110,7 @@ export const textFindings: readonly Finding[] = [
     answer: 'The first boot makes the container, and the site file chooses how it opens.',
     why: 'With the key on the same card nothing is protected from whoever has the card: there is no default, and the README says of each method what it keeps.',
     checks: ['data/container', 'first-boot/no-state'],
-    tests: ['test/unit/threat-model.test.ts: has the matrix of unlock methods as the program has it'],
+    tests: ['test/unit/unlock-matrix.test.ts: is said by init-site, with names of the same width'],
   },
   {
     finding: 'AMSLPR has no rule for passwords at all, so there is nothing to "enforce"',
