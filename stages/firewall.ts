@@ -10,7 +10,7 @@ export const firewall = defineStage({
     'ufw refuses everything that comes in but the ports that stages open (SSH, HTTP, HTTPS), for IPv4 and IPv6 alike, and forwards nothing. The rules are written as ufw itself writes them, so `ufw` on the device goes on from there. Stages open ports with `openPorts`.',
   guide: {
     3: built(
-      'ufw with the rules of the guide; SSH is limited to six connections in thirty seconds for each address, which slows guessing down and nobody’s work. `ufw enable` cannot run in a build, so its files are written.',
+      'ufw with the rules of the guide; SSH is limited to five connections in thirty seconds for each address, which slows guessing down and nobody’s work. `ufw enable` cannot run in a build, so its files are written.',
     ),
     36: built(
       'The site file’s `network.cameras`: cameras reach nothing on the device, and the device asks them for pictures alone. Nothing is forwarded.',

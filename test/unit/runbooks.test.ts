@@ -1,51 +1,34 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseLock } from '../../src/engine/lock.ts';
+import { defaultContributions } from '../../src/report/contributions.ts';
+import { stages } from '../../stages/index.ts';
+import { codeOf, elsewhere, pages, plain, programs, programsIn, read, shell } from '../helpers/run-books.ts';
 
 // What run-books tell people to type exists: verbs of `amslpr-device` and their flags in the code of the device, verbs of
-// the tool, programs in the packages of the image, and units.
+// the tool, and programs in the packages of the lock or among our own files. That the packages have the programs is seen
+// in a built image, by test/image/runbooks.test.ts.
 
 const root = join(import.meta.dirname, '../..');
-const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const pages = readdirSync(join(root, 'docs/runbooks')).map((name) => `docs/runbooks/${name}`);
 const device = readdirSync(join(root, 'device/amslpr_device'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.py'))
   .map((name) => read(`device/amslpr_device/${name}`))
   .join('\n');
+const tool = readdirSync(join(root, 'src/cli')).map((name) => name.replace(/\.ts$/, ''));
+
 const lockFile = 'config/amslpr.lock.yaml';
 const packages = new Set(parseLock(read(lockFile), lockFile).image?.packages.map(({ name }) => name));
-
-/** Programs that run-books start on the device with sudo, and the packages that bring them. */
-const programs: Readonly<Record<string, string>> = {
-  apt: 'apt',
-  aide: 'aide',
-  dpkg: 'dpkg',
-  du: 'coreutils',
-  'fail2ban-client': 'fail2ban',
-  faillock: 'libpam-modules-bin',
-  install: 'coreutils',
-  journalctl: 'systemd',
-  less: 'less',
-  loginctl: 'systemd',
-  nginx: 'nginx',
-  nmcli: 'network-manager',
-  openssl: 'openssl',
-  rm: 'coreutils',
-  ss: 'iproute2',
-  systemctl: 'systemd',
-  ufw: 'ufw',
-  'unattended-upgrade': 'unattended-upgrades',
-  usermod: 'passwd',
-};
-/** Those that run-books start with sudo on another computer. */
-const elsewhere = new Set(['nmap']);
-
-/** Code of a page: indented lines, and what is in backquotes. */
-const codeOf = (text: string): string[] => [
-  ...text.split('\n').filter((line) => /^ {4}/.test(line)),
-  ...[...text.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code),
-];
+const ours = defaultContributions(stages)
+  .flatMap(({ parts }) => parts.flatMap(({ files = [] }) => files.map(({ path }) => path)))
+  .flatMap((path) => /^\/usr\/s?bin\/([^/]+)$/.exec(path)?.[1] ?? []);
+const known = new Set([
+  ...Object.entries(programs).flatMap(([name, all]) => (packages.has(name) ? all : [])),
+  ...ours,
+  ...Object.keys(elsewhere),
+  ...shell,
+  ...plain,
+]);
 
 const verbs = (): Set<string> => {
   const cli = read('device/amslpr_device/cli.py');
@@ -55,10 +38,9 @@ const verbs = (): Set<string> => {
   return new Set(named);
 };
 
-/** What of a page's commands is nowhere. */
-function unknown(text: string): string[] {
+/** Verbs and flags that a page names, and that are nowhere. */
+function unknownVerbs(text: string): string[] {
   const known = verbs();
-  const tool = readdirSync(join(root, 'src/cli')).map((name) => name.replace(/\.ts$/, ''));
   return codeOf(text).flatMap((code) => {
     const found: string[] = [];
     for (const [, verb = '', rest = ''] of code.matchAll(/amslpr-device ([a-z-]+)([^'|;&#>]*)/g)) {
@@ -69,24 +51,39 @@ function unknown(text: string): string[] {
       for (const [flag] of rest.matchAll(/--[a-z-]+/g))
         if (!device.includes(`'${flag}'`)) found.push(`amslpr-device ${verb} ${flag}`);
     }
-    for (const [, verb = ''] of code.matchAll(/npm run image -- ([a-z-]+)/g))
-      if (!tool.includes(verb)) found.push(`npm run image -- ${verb}`);
-    for (const [, program = ''] of code.matchAll(/(?<!getent group )\bsudo (?:-S |-k |-p "" )*([a-z][a-z0-9-]*)/g)) {
-      if (program === 'amslpr-device' || elsewhere.has(program)) continue;
-      if (!packages.has(programs[program] ?? '')) found.push(`sudo ${program}`);
-    }
+    for (const [, verb = ''] of code.matchAll(/(?:npm run image --|amslpr-image) ([a-z-]+)/g))
+      if (!tool.includes(verb)) found.push(`amslpr-image ${verb}`);
     return found;
   });
 }
 
+/** What a page starts that is neither on the device nor known to be elsewhere. */
+const unknownPrograms = (text: string): string[] => [
+  ...new Set(codeOf(text).flatMap((code) => programsIn(code).filter((one) => !known.has(one) && !isName(one, code)))),
+];
+
+/** Paths, file names and units are no commands; `npm run image` and `amslpr-image` are looked at above. */
+const isName = (word: string, code: string): boolean =>
+  (word === code.trim() && /[/.]/.test(word)) || ['npm', 'amslpr-image', 'recover'].includes(word);
+
 describe('commands of run-books', () => {
   it.each(pages)('%s names commands that exist', (page) => {
-    expect(unknown(read(page))).toEqual([]);
+    expect(unknownVerbs(read(page))).toEqual([]);
   });
 
+  it.each(pages)('%s names programs that are on the device, or says where else', (page) => {
+    expect(unknownPrograms(read(page))).toEqual([]);
+  });
+
+  // Its programs are those of the host.
   it('README names commands that exist', () => {
-    // Its other commands are for the host.
-    expect(unknown(read('README.md')).filter((one) => !one.startsWith('sudo '))).toEqual([]);
+    expect(unknownVerbs(read('README.md'))).toEqual([]);
+  });
+
+  it('are all there is in the tables', () => {
+    const named = new Set(pages.flatMap((page) => codeOf(read(page)).flatMap(programsIn)));
+    const listed = [...Object.values(programs).flat(), ...Object.keys(elsewhere), ...shell, ...plain];
+    expect(listed.filter((one) => !named.has(one))).toEqual([]);
   });
 
   it('are found where they are', () => {
@@ -99,9 +96,31 @@ describe('commands of run-books', () => {
     ['a verb that is not there', '    sudo amslpr-device vanish', 'amslpr-device vanish'],
     ['a word that is not there', 'run `sudo amslpr-device isolate sideways`', 'amslpr-device isolate sideways'],
     ['a flag that is not there', '    sudo amslpr-device isolate --for-ever', 'amslpr-device isolate --for-ever'],
-    ['a verb of the tool', '`npm run image -- vanish`', 'npm run image -- vanish'],
-    ['a program that no package brings', '    sudo tcpdump -i eth0', 'sudo tcpdump'],
+    ['a verb of the tool', '`npm run image -- vanish`', 'amslpr-image vanish'],
+    ['the same by its own name', '`amslpr-image vanish`', 'amslpr-image vanish'],
   ])('are missed: %s', (_what, text, missing) => {
-    expect(unknown(text)).toEqual([missing]);
+    expect(unknownVerbs(text)).toEqual([missing]);
+  });
+
+  it.each([
+    ['by sudo', '    sudo tcpdump -i eth0'],
+    ['by sudo with options', '    sudo -S -p "" tcpdump -i eth0'],
+    ['without sudo', '    tcpdump -i eth0'],
+    ['alone', '`tcpdump`'],
+    ['with its path', '    /usr/bin/tcpdump -i eth0'],
+    ['in a table, behind a pipe', '| `sudo journalctl -n 1 \\| tcpdump` | x |'],
+    ['after another command', '    nginx -t && tcpdump -i eth0'],
+    ['in brackets', '    (cat file; tcpdump) < input > output'],
+    ['by ssh', '    ssh -t ADMIN@DEVICE sudo tcpdump -i eth0'],
+    ['by ssh in quotes', "    printf 'x' | ssh ADMIN@DEVICE 'nginx -t; sudo -S tcpdump' > out"],
+    ['on a line that goes on', '    nginx -t && \\\n      tcpdump -i eth0'],
+  ])('are missed: a program that no package brings, %s', (_what, text) => {
+    expect(unknownPrograms(text)).toEqual(['tcpdump']);
+  });
+
+  it('are not what a site file, a comment or a path says', () => {
+    const text =
+      '    network:\n      tcpdump: yes\n        - tcpdump\n    ss # tcpdump\n`data: existing: erase` `/opt/tcpdump`';
+    expect(unknownPrograms(text)).toEqual([]);
   });
 });

@@ -7,12 +7,30 @@ import { stages } from '../../stages/index.ts';
 const docs = join(import.meta.dirname, '../../docs');
 const text = readFileSync(join(docs, 'threat-model.md'), 'utf8');
 const known = new Set(checksOf(defaultContributions(stages)).map(({ id }) => id));
-/** All provisions of EN 303 645 V2.1.1: how many each section has. */
-const sections = { 1: 5, 2: 3, 3: 16, 4: 4, 5: 8, 6: 9, 7: 2, 8: 3, 9: 3, 10: 1, 11: 4, 12: 3, 13: 1 };
-const numbered = (section: string, count: number) => Array.from({ length: count }, (_, at) => `${section}-${at + 1}`);
+/** All provisions of EN 303 645 V3.1.3, by section: up to which number, and those that it has in two or one more of. */
+const sections: readonly (readonly [section: string, count: number, letters?: Readonly<Record<number, string>>])[] = [
+  ['5.1', 5, { 2: ' A' }],
+  ['5.2', 3],
+  ['5.3', 16, { 4: 'AB', 6: 'AB', 15: 'AB' }],
+  ['5.4', 4],
+  ['5.5', 8],
+  ['5.6', 9, { 4: 'AB' }],
+  ['5.7', 2],
+  ['5.8', 3],
+  ['5.9', 3],
+  ['5.10', 1],
+  ['5.11', 4],
+  ['5.12', 3],
+  ['5.13', 1, { 1: 'AB' }],
+  ['6', 8, { 3: 'AB' }],
+];
 const provisions = [
-  ...Object.entries(sections).flatMap(([section, count]) => numbered(`5.${section}`, count)),
-  ...numbered('6', 5),
+  '5.0-1',
+  ...sections.flatMap(([section, count, letters = {}]) =>
+    Array.from({ length: count }, (_, at) => at + 1).flatMap((number) =>
+      [...(letters[number] ?? ' ')].map((letter) => `${section}-${number}${letter.trim()}`),
+    ),
+  ),
 ];
 
 describe('the threat model', () => {
