@@ -3,9 +3,9 @@ import { built, folder, runBook, symlink, text } from '../src/core/shorthand.ts'
 import { defineStage, Type } from '../src/core/stage.ts';
 import { HOST_PATH, textOf } from '../src/core/values.ts';
 import { applicationChecks } from './application/checks.ts';
-import { releaseFiles } from './application/release.ts';
+import { broughtSource, releaseFiles, releaseText } from './application/release.ts';
 
-/** What is taken from a source folder. Everything else stays out: tests, sessions, keys and accounts that lie there. */
+/** What is taken from a source. Everything else stays out: tests, sessions, keys and accounts that lie there. */
 const allowed = ['src', 'config.json', 'config/ocr_config.json', 'models', 'static', 'templates'];
 const refused =
   /^(\..*|__pycache__|tests?|test_.*|.*\.pyc|.*\.exe|crypto\.key|users\.json|camera_config\.json|cookies\.txt|instance|flask_session|venv.*)$/;
@@ -22,7 +22,7 @@ export const application = defineStage({
   name: 'application',
   title: 'Install the application',
   about:
-    'Takes the application from a folder, or the project’s own stand-in, and runs it unchanged as `amslpr` behind a wrapper that closes open pages, default passwords and error traces. Its code is read-only, its data lives on the encrypted partition, and the unit is locked in. Use `source` for your copy of AMSLPR.',
+    'Takes the application from a folder, an archive or a git checkout, or the project’s own stand-in, and runs it unchanged as `amslpr` behind a wrapper that closes open pages, default passwords and error traces. Its code is read-only, its data lives on the encrypted partition, and the unit is locked in. Use `source` for your copy of AMSLPR.',
   guide: {
     15: built('The wrapper refuses passwords under 12 characters, for new ones and at the log-in.'),
     28: built(
@@ -44,7 +44,13 @@ export const application = defineStage({
         Type.String({
           pattern: HOST_PATH,
           description:
-            'Absolute path of the folder with the application (src/, config.json …); no password may be in its config.json, which goes into every image. Default: the stand-in.',
+            'Absolute path of your copy of AMSLPR (src/, config.json …): a folder, an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip), or a git checkout, of which the files that git knows are taken as they lie there. No password may be in its config.json, which goes into every image. Default: the stand-in.',
+        }),
+      ),
+      version: Type.Optional(
+        textOf('version', {
+          description:
+            'Version of the application. Default: what git says of a checkout, else the first line of a file VERSION beside src/, else what the name of the archive or of its one folder ends with, else `unknown`.',
         }),
       ),
       packages: Type.Optional(
@@ -59,16 +65,17 @@ export const application = defineStage({
     { additionalProperties: false },
   ),
 
-  contribute({ source, packages = source ? amslpr : [], camera, gpio, serial }, { overlay, sourceFiles }) {
-    const { files, digest } = sourceFiles(source ?? standInFolder, allowed, refused);
+  contribute({ source, version, packages = source ? amslpr : [], camera, gpio, serial }, { overlay, sourceFiles }) {
+    const found = sourceFiles(source ?? standInFolder, allowed, refused);
+    const { files, digest } = found;
     const release: AbsPath = `/opt/amslpr/releases/${digest.slice(0, 16)}`;
-    const about = `sha256: ${digest}\nsource: ${source ? 'operator' : 'stand-in'}\nfiles: ${files.length}\n`;
+    const brought = broughtSource(found, source, version);
     return {
       packages: [...standIn, ...packages],
       groups: gpio ? [{ name: 'amslpr-gpio', gid: 961 }] : [],
       files: [
         ...releaseFiles(source ?? standInFolder, release, files),
-        text(`${release}/RELEASE`, about),
+        text(`${release}/RELEASE`, releaseText(brought)),
         symlink('/opt/amslpr/current', release.slice('/opt/amslpr/'.length)),
         overlay('/usr/lib/amslpr/amslpr_wsgi.py'),
         overlay('/usr/lib/amslpr/gunicorn.conf.py'),
@@ -81,6 +88,7 @@ export const application = defineStage({
         ...(source ? [folder('/usr/lib/amslpr/shims'), overlay('/usr/lib/amslpr/shims/pytesseract.py')] : []),
       ],
       units: { 'amslpr.service': 'enabled', 'amslpr-app-recover.service': 'enabled' },
+      sources: [brought],
       checks: applicationChecks(release, { locked: !camera && !gpio && !serial }),
     };
   },

@@ -135,7 +135,7 @@ def test_update_and_rollback(places: Places, system: Local, tmp_path: Path) -> N
     assert '<!-- second -->' in (releases.link(places) / 'src/web/templates/login.html').read_text()
     assert not change.journal(places).exists()
     assert rows(releases.snapshots(places) / second / 'amslpr.db') == ['FIRST']
-    assert f'{second}  runs  from archive  rollback leads to {first}' in command.listed(places)
+    assert f'{second}  runs  version 0.1.0  from archive  rollback leads to {first}' in command.listed(places)
     add(places, 'SECOND')
     assert 'recorded since' in change.rollback(places, system)
     assert releases.current(places) == first
@@ -165,6 +165,27 @@ def test_lists_are_those_of_the_stage() -> None:
     assert allowed and refused
     assert tuple(re.findall(r"'([^']+)'", allowed[1])) == archive.ALLOWED
     assert f'({refused[1]})' == archive.REFUSED.pattern
+    assert f'/{archive.IN_NAME.pattern}/' in (PROJECT / 'src/plan/source-archive.ts').read_text()
+    assert f"'^{archive.VERSION.pattern}$'" in (PROJECT / 'src/core/values.ts').read_text()
+
+
+@pytest.mark.parametrize(
+    ('name', 'top', 'written', 'version'),
+    [
+        ('amslpr-1.4.tar.gz', 'amslpr-1.3/', '1.5\n', '1.5'),
+        ('amslpr-1.4.tar.gz', 'amslpr-1.3/', '', '1.4'),
+        ('app.tar.gz', 'amslpr-v1.3/', '', 'v1.3'),
+        ('app.tar.gz', '', '', 'unknown'),
+        ('app.tar.gz', '', '1.5 `reboot`\n', 'unknown'),
+    ],
+)
+def test_version(name: str, top: str, written: str, version: str, places: Places, tmp_path: Path) -> None:
+    """The archive says what it is, and its file for that is not part of the release."""
+    edits: Edits = {'VERSION': lambda _: written, **SECOND}
+    made = archive.unpack(places, pack(tmp_path / name, edits, top))
+    release = releases.home(places) / made.name
+    assert f'version: {version}\n' in (release / 'RELEASE').read_text()
+    assert not (release / 'VERSION').exists()
 
 
 BROKEN: dict[str, tuple[str, str]] = {

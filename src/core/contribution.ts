@@ -10,7 +10,8 @@ export type FileContent =
   /** The file at overlays/<stage><path>, or with `data` its rendered `.hbs`. */
   | { readonly kind: 'overlay'; readonly data?: Readonly<Record<string, unknown>> }
   | { readonly kind: 'text'; readonly text: string }
-  /** Bytes of a file in the project (`device/…`, `standin/…`) or given by the operator; resolved when planned. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  /** A file or folder of the project (`device/…`), read when planned. */
   | { readonly kind: 'source'; readonly source: string }
   | { readonly kind: 'directory' }
   | { readonly kind: 'symlink'; readonly target: string };
@@ -74,6 +75,16 @@ export interface FirstBootStep {
   readonly title: string;
 }
 
+/** Code of others that is in the image beside Debian's packages. */
+export interface BroughtSource {
+  readonly name: string;
+  readonly origin: 'operator' | 'stand-in';
+  readonly version: string;
+  /** Over the paths and contents of the files that were taken. */
+  readonly sha256: string;
+  readonly files: number;
+}
+
 export interface Allowed {
   /** Programs that may run as somebody else; all others lose the bits. */
   readonly setuid?: readonly AbsPath[];
@@ -108,6 +119,7 @@ export interface Contribution {
   readonly plainSecrets?: readonly PlainSecret[];
   /** In their order. */
   readonly firstBoot?: readonly FirstBootStep[];
+  readonly sources?: readonly BroughtSource[];
   /** Of what a base image brings that others made, this may stay as it is; the rest is restricted. */
   readonly allowed?: Allowed;
   readonly checks?: Readonly<Record<string, Check>>;

@@ -3,6 +3,7 @@ import type {
   AbsPath,
   Account,
   Allowed,
+  BroughtSource,
   DataBind,
   FirstBootStep,
   Group,
@@ -57,6 +58,7 @@ export interface Plan {
   readonly plainSecrets: readonly PlainSecret[];
   /** What the device does once, in order; for information: the steps' code is among `files`. */
   readonly firstBoot: readonly FirstBootStep[];
+  readonly sources: readonly BroughtSource[];
   /** Absent with the base `debian`, where nothing is but what the plan asks for. */
   readonly allowed?: Required<Allowed>;
   readonly checks: readonly PlannedCheck[];

@@ -26,23 +26,25 @@ export interface StageContext {
   /** The file of this stage's overlay folder at its path in the image. */
   overlay(path: AbsPath, options?: OverlayOptions): FileSpec;
   /**
-   * The regular files below a source folder (of the project, or the operator's by absolute path) that are one of
-   * `include` or below it and have no part of their path that matches `exclude`; sorted by path. What of `include` is
-   * not there is left out; a missing folder, a link or a special file is a UserError.
+   * The regular files of a source (a folder of the project, or by absolute path the operator's folder, git checkout or
+   * archive) that are one of `include` or below it and have no part of their path that matches `exclude`; sorted by
+   * path. What of `include` is not there is left out; a missing source, a link or a special file is a UserError.
    */
-  sourceFiles(folder: string, include: readonly string[], exclude?: RegExp): SourceFiles;
+  sourceFiles(source: string, include: readonly string[], exclude?: RegExp): SourceFiles;
 }
 
 export interface SourceFiles {
   readonly files: readonly SourceFile[];
   /** SHA-256 in hex over the paths and contents of `files`. */
   readonly digest: string;
+  /** What git, the file VERSION or the name of the archive says. */
+  readonly version?: string;
 }
 
 export interface SourceFile {
-  /** Relative to the source folder, with `/`. */
+  /** Relative to the top of the source, with `/`. */
   readonly path: string;
-  readonly executable: boolean;
+  readonly bytes: Uint8Array;
   /** Of its content, in hex. */
   readonly sha256: string;
 }

@@ -42,6 +42,8 @@ export const FORMS = {
     '^AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$',
     'AAAAC3NzaC1lZDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5',
   ],
+  /** As git describes a checkout; in RELEASE and in the plan. */
+  version: ['^[A-Za-z0-9][A-Za-z0-9._+~/-]{0,63}$', '1.4.2'],
   /** Of a file, in hex. */
   sha256: ['^[0-9a-f]{64}$', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
   /** Base of a package archive, in apt's sources. */

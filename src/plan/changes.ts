@@ -8,6 +8,7 @@ export function planChanges(last: PlanRecord, plan: PlanRecord, paint: Paint): s
   const lines = [
     ...differences('package', named(last.packages), named(plan.packages), paint),
     ...differences('removed package', named(last.purge ?? []), named(plan.purge), paint),
+    ...differences('source', byKey(last.sources ?? [], 'name'), byKey(plan.sources, 'name'), paint),
     ...differences('file', byKey(last.files, 'path'), byKey(plan.files, 'path'), paint),
     ...differences('account', byKey(last.accounts ?? [], 'name'), byKey(plan.accounts, 'name'), paint),
     ...differences('group', byKey(last.groups ?? [], 'name'), byKey(plan.groups, 'name'), paint),
@@ -58,7 +59,11 @@ function detail(before: unknown, after: unknown): string {
   const words = changed
     .filter((key) => key !== 'size')
     .map((key) =>
-      key === 'mode' || key === 'owner' ? `${key} ${old[key]} -> ${now[key]}` : key === 'sha256' ? 'content' : key,
+      ['mode', 'owner', 'version'].includes(key)
+        ? `${key} ${old[key]} -> ${now[key]}`
+        : key === 'sha256'
+          ? 'content'
+          : key,
     );
   return `: ${words.join(', ')}`;
 }

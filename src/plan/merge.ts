@@ -62,6 +62,7 @@ export function merge(all: readonly Contributed[]): Merged {
     dataBinds,
     plainSecrets: gather((one) => one.plainSecrets),
     firstBoot: gather((one) => one.firstBoot),
+    sources: gather((one) => one.sources),
     ...(allowed.length === 0
       ? {}
       : {

@@ -5,6 +5,7 @@ import type { AbsPath, Contribution } from '../core/contribution.ts';
 import { UserError } from '../core/errors.ts';
 import type { Plan, PlannedFile } from '../core/plan.ts';
 import type { AnyStage, Collected, StageContext, Target } from '../core/stage.ts';
+import { HOST_PATH } from '../core/values.ts';
 import { digestOf } from './digest.ts';
 import { type Contributed, merge } from './merge.ts';
 import { resolveFile } from './resolve.ts';
@@ -49,10 +50,18 @@ export function makePlan(config: Config, stages: readonly AnyStage[], root: stri
   const image = imageFile({
     ...known,
     digest: inner,
-    options: Object.fromEntries(used.map((s) => [s.name, optionsOf(s)])),
+    sources: merged.sources,
+    options: Object.fromEntries(used.map((s) => [s.name, withoutHostPaths(s, optionsOf(s))])),
   });
   const whole = merge([...everything, checksFile(checks), image]);
   return { ...head, ...whole, digest: inner };
+}
+
+/** Where something lies on the host that builds is nobody's business on the device. */
+function withoutHostPaths(stage: AnyStage, options: Record<string, unknown>): Record<string, unknown> {
+  const pathLike = (name: string): boolean =>
+    (stage.options.properties[name] as { pattern?: string } | undefined)?.pattern === HOST_PATH;
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !pathLike(name)));
 }
 
 function contextOf(target: Target, root: string): StageContext {
@@ -66,7 +75,7 @@ function contextOf(target: Target, root: string): StageContext {
       ...(options.capabilities === undefined ? {} : { capabilities: options.capabilities }),
       ...(options.initramfs === undefined ? {} : { initramfs: options.initramfs }),
     }),
-    sourceFiles: (folder, include, exclude) => sourceFiles(root, folder, include, exclude),
+    sourceFiles: (source, include, exclude) => sourceFiles(root, source, include, exclude),
   };
 }
 

@@ -11,6 +11,14 @@ export function planText(plan: PlanRecord, paint: Paint): string {
     `${paint('bold', plan.name)}: ${target.base} ${target.suite} for ${target.architecture}, plan ${plan.digest.slice(0, 12)}`,
     ...(plan.base.kind === 'raspios' ? baseLines(plan.base) : []),
     ...list(stages, 'Stages', paint),
+    ...section(
+      'Code of others',
+      plan.sources.flatMap(({ name, origin, version, sha256, files }) => [
+        `${name} ${version} (${origin}, ${files} files)`,
+        `  SHA-256 ${sha256}`,
+      ]),
+      paint,
+    ),
     ...list(plan.packages, 'Packages', paint),
     ...list(plan.purge, 'Packages that are removed', paint),
     ...section(`Files (${plan.files.length})`, filesByStage(plan, paint), paint),

@@ -26,6 +26,8 @@ export function resolveFile(file: FileSpec, stage: string, root: string): Planne
       return [{ ...common, type: 'symlink', target: content.target }];
     case 'text':
       return [{ ...common, type: 'file', bytes: Buffer.from(content.text) }];
+    case 'bytes':
+      return [{ ...common, type: 'file', bytes: content.bytes }];
     case 'overlay':
       return [{ ...common, type: 'file', bytes: overlayBytes(join(root, 'overlays', stage, path), content.data) }];
     case 'source': {

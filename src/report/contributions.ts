@@ -55,6 +55,6 @@ const overlay: StageContext['overlay'] = (path, options = {}): FileSpec => ({
 
 /** The two files that every release has; how many there are is of no interest to a page. */
 const sourceFiles: StageContext['sourceFiles'] = () => ({
-  files: ['config.json', 'src/web/app.py'].map((path) => ({ path, executable: false, sha256: '' })),
+  files: ['config.json', 'src/web/app.py'].map((path) => ({ path, bytes: new Uint8Array(), sha256: '' })),
   digest: 'RELEASE',
 });

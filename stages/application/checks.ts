@@ -15,7 +15,7 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
       why: "The guide's `chmod -R 755` makes every file a program, and every secret below readable by everybody.",
     }),
     release: file('The release says what it is', `${release}/RELEASE`, {
-      matches: /^sha256: [0-9a-f]{64}$/m,
+      matches: [/^sha256: [0-9a-f]{64}$/m, /^version: \S+$/m],
       guide: [59],
     }),
     current: link('The release is the one that runs', '/opt/amslpr/current', release.slice('/opt/amslpr/'.length)),

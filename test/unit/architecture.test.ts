@@ -56,7 +56,7 @@ describe('imports', () => {
 
   it.each([
     ['config', ['core']],
-    ['plan', ['core']],
+    ['plan', ['core', 'host']],
     ['host', ['core']],
     ['report', ['core']],
     ['cache', ['core', 'host']],
@@ -70,6 +70,11 @@ describe('imports', () => {
     const wrong = ({ file, from }: Import): boolean =>
       part(file) === folder && from.startsWith('src/') && ![folder, ...below].includes(part(from));
     expect(offences(wrong)).toEqual([]);
+  });
+
+  it('of plan lead to programs only where sources are read', () => {
+    const host = ({ file, from }: Import): boolean => part(file) === 'plan' && from.startsWith('src/host/');
+    expect(offences((one) => host(one) && !/^src\/plan\/source-/.test(one.file))).toEqual([]);
   });
 
   it('of the terminal are not found below src/ui and src/cli', () => {

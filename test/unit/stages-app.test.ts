@@ -73,7 +73,7 @@ describe('application', () => {
     const code = (contribution.files ?? []).filter(({ path }) => path.startsWith(`${release}/`));
     expect(code.length).toBeGreaterThan(15);
     expect(code.every(({ owner }) => owner === 'root:root')).toBe(true);
-    expect(code.filter(({ content }) => content.kind === 'source').every(({ mode }) => mode === '0644')).toBe(true);
+    expect(code.filter(({ content }) => content.kind === 'bytes').every(({ mode }) => mode === '0644')).toBe(true);
     const links = code.flatMap(({ path, content }) =>
       content.kind === 'symlink' ? [`${path.slice(release.length + 1)} -> ${content.target}`] : [],
     );
@@ -111,10 +111,15 @@ describe('application', () => {
       'venv/bin/python',
     ];
     for (const path of [...unwanted, 'models/plates.hef', 'config/ocr_config.json']) put(path);
-    const taken = (contribute(application, { source }).files ?? []).flatMap(({ content }) =>
-      content.kind === 'source' ? [content.source.slice(source.length + 1)] : [],
+    const taken = (contribute(application, { source }).files ?? []).flatMap(({ content, path }) =>
+      content.kind === 'bytes' ? [path.replace(/^.*\/[0-9a-f]{16}\//, '')] : [],
     );
-    expect(taken).toEqual(['config.json', 'config/ocr_config.json', 'models/plates.hef', 'src/web/app.py']);
+    expect(taken).toEqual([
+      '/etc/amslpr/config.json',
+      'defaults/ocr_config.json',
+      'models/plates.hef',
+      'src/web/app.py',
+    ]);
   });
 
   it('names a release by its content', () => {

@@ -13,7 +13,6 @@ import re
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -32,6 +31,12 @@ ENTRIES = 20_000
 BYTES = 1024 * MEBIBYTE
 RESERVE = 256 * MEBIBYTE
 LONGEST = 200
+
+# Where a version is looked for, as when an image is made (src/plan/source-files.ts): this file, then a name's end.
+VERSION_FILE = 'VERSION'
+VERSION = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+~/-]{0,63}')
+IN_NAME = re.compile(r'[-_](v?\d[A-Za-z0-9._+~-]*|[0-9a-f]{40})$')
+ENDING = re.compile(r'\.(tar|tar\.gz|tgz|tar\.xz|txz)$')
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,12 @@ def unpack(places: Places, archive: str) -> Unpacked:
     try:
         tree, digests = inside(aside / 'all', read(archive, aside / 'all'))
         require(archive, tree)
+        version = version_of(archive, aside / 'all', tree)
         digest = hashlib.sha256(''.join(f'{digests[path]}  {path}\n' for path in sorted(digests)).encode()).hexdigest()
         target = releases.home(places) / digest[:16]
         is_new = not target.exists()
         if is_new:
-            lay_out(places, tree, digest, digests)
+            lay_out(places, tree, f'sha256: {digest}\nversion: {version}\nsource: archive\nfiles: {len(digests)}\n')
             move(tree, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -86,7 +92,8 @@ def read(archive: str, tree: Path) -> dict[str, str]:
                     )
                 path = checked(archive, member)
                 # A checkout's archive has one folder around everything.
-                if not member.isreg() or not (wanted(path) or wanted(path.partition('/')[2])):
+                below = path.partition('/')[2]
+                if not member.isreg() or not (wanted(path) or wanted(below) or VERSION_FILE in (path, below)):
                     continue
                 if path in digests:
                     raise BackupError(f'{archive} has {path} twice')
@@ -120,9 +127,26 @@ def inside(tree: Path, digests: dict[str, str]) -> tuple[Path, dict[str, str]]:
     top = '' if '' in tops or len(tops) != 1 else tops[0]
     found = {path.removeprefix(top): digest for path, digest in digests.items() if path.startswith(top)}
     for path in [path for path in found if not wanted(path)]:
-        (tree / top / path).unlink()
+        if path != VERSION_FILE:
+            (tree / top / path).unlink()
         del found[path]
     return tree / top, found
+
+
+def version_of(archive: str, around: Path, tree: Path) -> str:
+    """What the archive says that it is; its file VERSION is for this alone, and goes."""
+    file = tree / VERSION_FILE
+    written = ''
+    if file.is_file():
+        with file.open(errors='replace') as lines:
+            written = lines.readline(200).strip()
+        file.unlink()
+    names = [ENDING.sub('', Path(archive).name)]
+    if tree != around:
+        names.append(tree.name)
+    said = [found[1] for name in names if (found := IN_NAME.search(name))]
+    version = next((one for one in [written, *said] if one), 'unknown')
+    return version if VERSION.fullmatch(version) else 'unknown'
 
 
 def wanted(path: str) -> bool:
@@ -158,8 +182,8 @@ def require(archive: str, tree: Path) -> None:
         raise BackupError(f'{archive}: src/web/app.py sets no `app`, which is what the wrapper takes from it')
 
 
-def lay_out(places: Places, tree: Path, digest: str, files: Iterable[str]) -> None:
-    """Keeps `files` only, puts links in the place of what the application writes, and gives all of it to root."""
+def lay_out(places: Places, tree: Path, about: str) -> None:
+    """Writes `about` it, puts links in the place of what the application writes, and gives all of it to root."""
     # The device's own configuration stays; the archive's is kept for a look.
     (tree / 'config.json').rename(tree / 'config.json.archive')
     if (tree / 'config').is_dir():
@@ -167,7 +191,7 @@ def lay_out(places: Places, tree: Path, digest: str, files: Iterable[str]) -> No
     (tree / 'config.json').symlink_to(places.settings / 'config.json')
     for name in ('data', 'config', 'backups'):
         (tree / name).symlink_to(places.state / name)
-    (tree / 'RELEASE').write_text(f'sha256: {digest}\nsource: archive\nfiles: {len(list(files))}\n')
+    (tree / 'RELEASE').write_text(about)
     for folder, names, contents in os.walk(tree, topdown=False):
         for path in (Path(folder, name) for name in names):
             if not path.is_symlink() and not any(path.iterdir()):
