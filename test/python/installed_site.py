@@ -1,6 +1,5 @@
 """Lays the stand-in application out as an image does, and loads it bare or behind the wrapper."""
 
-import hashlib
 import importlib
 import json
 import logging
@@ -14,6 +13,9 @@ from typing import Any
 
 import pytest
 from werkzeug.test import Client, TestResponse
+
+from amslpr_device.passwords import web_record
+from amslpr_device.steps.secrets import accounts
 
 PROJECT = Path(__file__).parents[2]
 WRAPPER = PROJECT / 'overlays/application/usr/lib/amslpr'
@@ -51,19 +53,8 @@ class Site:
 
 
 def users_file(password: str) -> str:
-    """users.json with one administrator, as the first boot writes it."""
-    salt = 'a1' * 16
-    digest = hashlib.pbkdf2_hmac('sha256', password.encode(), salt.encode(), 100_000).hex()
-    admin = {
-        'password_hash': digest,
-        'salt': salt,
-        'role': 'admin',
-        'name': 'Admin',
-        'email': '',
-        'created_at': '',
-        'last_login': None,
-    }
-    return json.dumps({'users': {'admin': admin}, 'roles': {'admin': {'permissions': ['view', 'edit', 'admin']}}})
+    """users.json with one administrator, as the first boot writes it: by its own functions."""
+    return accounts(web_record(password))
 
 
 @pytest.fixture

@@ -17,7 +17,12 @@ from pathlib import Path
 from amslpr_device.context import Context
 from amslpr_device.files import make_folder, write
 
-ROLES = {'admin': ['view', 'edit', 'admin'], 'operator': ['view', 'edit'], 'viewer': ['view']}
+# As AMSLPR writes them: it looks for `permissions` at every log-in, and answers 500 without.
+ROLES = {
+    'admin': {'description': 'Administrator with full access', 'permissions': ['view', 'edit', 'admin']},
+    'operator': {'description': 'Operator with limited access', 'permissions': ['view', 'edit']},
+    'viewer': {'description': 'Viewer with read-only access', 'permissions': ['view']},
+}
 OWNER = 'amslpr:amslpr'
 
 
@@ -69,12 +74,17 @@ def make(ctx: Context) -> None:
     if not users_ok(users):
         if users.exists():
             users.rename(users.with_name('users.json.damaged'))
-        account = {
-            **ctx.remember('data.json')['web'],
-            'role': 'admin',
-            'name': 'Administrator',
-            'email': '',
-            'created_at': datetime.now(UTC).isoformat(timespec='seconds'),
-            'last_login': None,
-        }
-        write(users, json.dumps({'users': {'admin': account}, 'roles': ROLES}, indent=2) + '\n', 0o600, OWNER)
+        write(users, accounts(ctx.remember('data.json')['web']), 0o600, OWNER)
+
+
+def accounts(password: dict[str, str]) -> str:
+    """users.json with one administrator; `password` is its hash and salt."""
+    account = {
+        **password,
+        'role': 'admin',
+        'name': 'Administrator',
+        'email': '',
+        'created_at': datetime.now(UTC).isoformat(timespec='seconds'),
+        'last_login': None,
+    }
+    return json.dumps({'users': {'admin': account}, 'roles': ROLES}, indent=2) + '\n'

@@ -79,7 +79,6 @@ export const machine: Breakages = {
   'first-boot/state': { run: 'chmod 0755 /var/lib/amslpr-device', mend: 'chmod 0700 /var/lib/amslpr-device' },
 
   'first-boot/fernet-key': 'copy /var/lib/amslpr/config; chmod 0644 /var/lib/amslpr/config/crypto.key',
-  'first-boot/web-accounts': 'copy /var/lib/amslpr/config; chmod 0644 /var/lib/amslpr/config/users.json',
 
   'tls/tls-1.2': tls('s/TLSv1.2 //'),
   'tls/no-tls-1.1': tls(

@@ -2,7 +2,7 @@ import type { Breakages } from './breakage.ts';
 
 /** The jail reads something else in the journal. */
 const rematch = (match: string): string =>
-  `fail2ban-client set sshd deljournalmatch $(fail2ban-client get sshd journalmatch | tail -n 1); fail2ban-client set sshd addjournalmatch ${match}`;
+  `fail2ban-client get sshd journalmatch | tail -n 1 | sed 's/ [+] /\\n/g' | while read -r one; do fail2ban-client set sshd deljournalmatch $one; done; fail2ban-client set sshd addjournalmatch ${match}`;
 
 /** What others need: services, the firewall's tools, the encrypted partition. Comes last, since much fails with it. */
 export const parts: Breakages = {
@@ -16,6 +16,8 @@ export const parts: Breakages = {
   'fail2ban/valid': "change /etc/fail2ban/jail.d/amslpr.local '1i [nonsense'",
 
   'application/active': 'systemctl stop amslpr',
+  // Only now: the wrapper closes the file at every request.
+  'first-boot/web-accounts': 'copy /var/lib/amslpr/config; chmod 0644 /var/lib/amslpr/config/users.json',
   'application/encrypted': 'mount -t tmpfs none /var/lib/amslpr/data',
   'application/releases': 'cover /opt/amslpr/releases',
   'nginx/valid': "change /etc/nginx/conf.d/amslpr.conf '$a nonsense;'",
