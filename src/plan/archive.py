@@ -1,8 +1,8 @@
 """Reads a tar or zip archive for src/plan/source-archive.ts, which judges what is in it. Writes nothing to the disk.
 
 `archive.py list ARCHIVE ENTRIES BYTES` prints its entries as JSON, or why there are none: `{"problem": …}`.
-`archive.py read ARCHIVE` takes names of files as JSON and gives each, in the order of the archive, behind a line of JSON
-with its name and size.
+`archive.py read ARCHIVE` takes names of files as JSON and gives each, in the order of the archive, behind a line of
+JSON with its name and size.
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def in_tar(path: str) -> Iterator[tuple[dict[str, Any], Opener]]:
     """Each entry, and how its bytes are opened before the next one is asked for."""
     with plain(path) as stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
         for member in tar:
-            kinds = {'file': member.isreg(), 'folder': member.isdir(), 'link': member.issym(), 'hard link': member.islnk()}
+            kinds = {
+                'file': member.isreg(),
+                'folder': member.isdir(),
+                'link': member.issym(),
+                'hard link': member.islnk(),
+            }
             kind = next((name for name, is_it in kinds.items() if is_it), 'other')
             entry = {'name': member.name, 'kind': kind, 'size': member.size, 'target': member.linkname}
             yield entry, lambda member=member: tar.extractfile(member)

@@ -1,5 +1,6 @@
 import type { Exceptions } from './exceptions.ts';
 import type { Figure } from './figure.ts';
+import { notesOf } from './notes.ts';
 
 export interface TableInput {
   /** Heading of the page. */
@@ -28,6 +29,7 @@ export function scorePage(input: TableInput): string {
   const reasons = Object.entries(exceptions).flatMap(([scanner, list]) =>
     list.map(({ rule, profiles, reason }) => `| ${scanner} | \`${rule}\` | ${profiles.join(', ')} | ${cell(reason)} |`),
   );
+  const notes = notesOf(figures);
   return [
     `# ${input.title}`,
     '',
@@ -43,6 +45,7 @@ export function scorePage(input: TableInput): string {
     '',
     ...(below.length === 0 ? ['Nothing.'] : below.map((one) => `- ${one.title}: ${list(one.below)}`)),
     '',
+    ...(notes.length === 0 ? [] : ['## Notes', '', ...notes.map((note) => `- ${note}`), '']),
     '## Exceptions',
     '',
     'Raw figures count every rule. An exception whose rule would pass is an error of `ci/score`.',

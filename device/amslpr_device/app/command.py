@@ -70,7 +70,12 @@ def listed(places: Places) -> str:
             for line in (releases.home(places) / name / 'RELEASE').read_text().splitlines()
             if ': ' in line
         )
-        words = [name, 'runs' if number == 0 else '-', f'version {about.get("version", "?")}', f'from {about.get("source", "?")}']
+        words = [
+            name,
+            'runs' if number == 0 else '-',
+            f'version {about.get("version", "?")}',
+            f'from {about.get("source", "?")}',
+        ]
         if number == 0 and found:
             words.append(f'rollback leads to {found["before"]} and the database of {found["created"]}')
         lines.append('  '.join(words))

@@ -22,7 +22,7 @@ export interface Cost {
 }
 
 /** Seconds that the system is left alone first, and that its writes are counted for. */
-const [REST, COUNTED] = [180, 300];
+export const [REST, COUNTED] = [180, 300];
 
 const SCRIPT = `sleep ${REST}
 written() { awk '$3 == "vda" { print $10 }' /proc/diskstats; }

@@ -12,7 +12,7 @@ export const openPorts = (text: string): string[] =>
 const WANTED = ['22/tcp', '80/tcp', '443/tcp'];
 
 /** UDP ports of services that devices often have; the others are as closed by the same rule. */
-const UDP =
+export const UDP =
   '53,67,69,111,123,137,161,427,500,514,520,546,631,1194,1701,1812,1900,3478,3702,4500,5004,5060,5353,5355,5683,51820';
 
 const SCAN =

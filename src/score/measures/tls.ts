@@ -64,7 +64,7 @@ export function testsslFigures(json: string, tool: string): Figure[] {
     },
     {
       id: 'tls/testssl',
-      title: 'Findings at LOW or worse, but the address for revocation that the device’s own certificate lacks',
+      title: 'Findings at LOW or worse, but what the notes excuse',
       ...nothingOf(bad.map(({ id, severity, finding }) => `${id} (${severity}): ${finding}`)),
       tool,
     },

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +24,27 @@ describe('exceptions', () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it('writes a tailoring file that selects out the exceptions of each profile, and changes nothing else', async () => {
+    const { openscap = [] } = await readExceptions('config/score.yaml');
+    const names = PROFILES.map(({ name }) => name);
+    const xml = tailoringFile(openscap, names, '2026-01-01T00:00:00');
+    // As a program that knows XML reads it: profile, what it extends, and each of its elements but the title.
+    const program = `import sys, json, xml.etree.ElementTree as E
+print(json.dumps([[p.get('id'), p.get('extends'), [[e.tag.split('}')[1], e.get('idref'), e.get('selected')] for e in p][1:]]
+  for p in E.fromstring(sys.stdin.read()) if p.tag.endswith('}Profile')]))`;
+    const read = JSON.parse(execFileSync('/usr/bin/python3', ['-c', program], { input: xml }).toString());
+    const id = (kind: string, name: string) => `xccdf_org.ssgproject.content_${kind}_${name}`;
+    expect(read).toEqual(
+      names.map((name) => [
+        `${id('profile', name)}_amslpr`,
+        id('profile', name),
+        openscap
+          .filter(({ profiles }) => profiles.includes(name))
+          .map(({ rule }) => ['select', id('rule', rule), 'false']),
+      ]),
+    );
   });
 
   it('has exceptions for profiles that are run, and no more than the goal allows', async () => {
