@@ -14,7 +14,7 @@ from amslpr_device.context import Context, StepError, Waiting
 from amslpr_device.disk import SECTOR, Partition, holds_container, read_table, write_entries
 from amslpr_device.files import write_record
 from amslpr_device.passwords import for_people
-from amslpr_device.steps import data, partitions
+from amslpr_device.steps import data, data_open, partitions
 
 # Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
 pytestmark = pytest.mark.slow
@@ -224,3 +224,16 @@ def test_passwords_differ_and_are_long_enough() -> None:
     made = {for_people() for _ in range(100)}
     assert len(made) == 100
     assert all(len(one) == 24 for one in made)
+
+
+def test_a_file_system_that_cannot_be_mended_is_left_alone_with_a_way_out(ctx: Context) -> None:
+    ctx.mapped.write_bytes(b'\0' * (16 << 20))
+    subprocess.run(['mkfs.ext4', '-q', str(ctx.mapped)], check=True)
+    with ctx.mapped.open('r+b') as file:
+        # Superblock, descriptors, and the inodes of the root.
+        file.write(b'\xa5' * (4 << 20))
+    before = ctx.mapped.read_bytes()
+    with pytest.raises(StepError, match='cannot be mounted: e2fsck failed') as raised:
+        data_open.mount(ctx)
+    assert 'e2fsck -fy /dev/mapper/amslpr-data' in raised.value.hint
+    assert ctx.mapped.read_bytes() == before

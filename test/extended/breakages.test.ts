@@ -8,6 +8,8 @@ import { builtImage } from '../image/built-image.ts';
 // What a device is still reached by when a part that everything needs is broken. The steps build on each other, in one
 // guest: each start of an emulated device takes minutes.
 
+/** What a console shows that gives root to whoever stands before it. */
+const SHELL = /Give root password|Press Enter for maintenance|# $/m;
 const COUNT = '/var/lib/amslpr-rescue/attempts';
 
 describe('a device that is broken', () => {
@@ -54,9 +56,7 @@ describe('a device that is broken', () => {
       'active\nactive\ninactive\ninactive\n',
     );
     expect(await statusText()).toMatch(/rescue[\s\S]*rescue end/);
-    expect(await readFile(card.guest.console, 'utf8')).not.toMatch(
-      /Give root password|Press Enter for maintenance|# $/m,
-    );
+    expect(await readFile(card.guest.console, 'utf8')).not.toMatch(SHELL);
   });
 
   it('starts in the normal way when it was mended', async () => {
@@ -79,6 +79,37 @@ describe('a device that is broken', () => {
     await device.waitFor('ready', PATIENCE.ready);
     expect(await shell('systemctl is-active nginx || true')).toMatch(/^(failed|activating|inactive)\n$/);
     await shell('rm /etc/nginx/conf.d/00-broken.conf');
+  });
+
+  it('is reached, and says what to do, when the file system of the data is wrecked', async () => {
+    const starts = card.guest.starts();
+    // Superblock, descriptors and inodes of everything that is there; and the power goes before it is written again.
+    const wreck = ['dd', 'if=/dev/urandom', 'of=/dev/mapper/amslpr-data', 'bs=1M', 'count=64', 'oflag=direct'];
+    await device.sudo(wreck, { timeout: 600 });
+    card.guest.powerCycle();
+    await device.ssh.close();
+    await card.guest.waitForRestart(starts, PATIENCE.ssh);
+    device = await card.login();
+    await expect
+      .poll(async () => device.status(), { timeout: PATIENCE.ready * 1000, interval: 5000 })
+      .toMatchObject({ state: 'failed', step: 'data-open' });
+    const { message, hint } = await device.status();
+    expect(message).toMatch(/the data partition cannot be mounted: e2fsck failed/);
+    expect(hint).toMatch(/sudo e2fsck -fy \/dev\/mapper\/amslpr-data/);
+    expect(await statusText()).toMatch(/failed at data-open[\s\S]*e2fsck failed[\s\S]*Next: its file system/);
+    // It is tried again a few times, and neither that nor a count of starts makes the device start again.
+    await sleep(180_000);
+    expect(card.guest.starts()).toBe(starts + 1);
+    expect(await shell(`ls -A ${COUNT.slice(0, COUNT.lastIndexOf('/'))}`)).toBe('');
+    expect(await shell('systemctl is-active ssh amslpr nginx || true')).toBe('active\ninactive\ninactive\n');
+    expect(await readFile(card.guest.console, 'utf8')).not.toMatch(SHELL);
+  });
+
+  it('is ready again when the file system was mended as it says', async () => {
+    await device.sudo(['e2fsck', '-fy', '/dev/mapper/amslpr-data'], { okCodes: [0, 1], timeout: 1800 });
+    device = await restart(card, device);
+    await device.waitFor('ready', PATIENCE.ready);
+    expect(await shell('findmnt -no FSTYPE /data')).toBe('ext4\n');
   });
 
   it('says in STATUS.TXT that nobody can reach it when sshd does not take its configuration', async () => {

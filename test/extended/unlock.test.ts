@@ -76,8 +76,8 @@ class Site {
   }
 
   /** Data closed, nothing of the application up, SSH there, and the cause wherever people look. */
-  async closed(cause: RegExp, next: RegExp): Promise<void> {
-    const { message, hint } = await this.becomes('waiting', 'data-open');
+  async closed(cause: RegExp, next: RegExp, state = 'waiting'): Promise<void> {
+    const { message, hint } = await this.becomes(state, 'data-open');
     expect(message).toMatch(cause);
     expect(hint).toMatch(next);
     const { code } = await this.device.ssh.run(['findmnt', '/data'], { okCodes: [0, 1] });
@@ -281,6 +281,59 @@ describe('the method tang', () => {
     await server.start();
     await site.enrol();
     await site.restart();
+    await site.ready();
+  });
+});
+
+describe('the method card', () => {
+  const site = new Site();
+  const lost = /the machine key cannot be read: No such file/;
+  afterAll(() => site.stop());
+
+  it('stays closed when its key is gone', async () => {
+    await site.boot({ unlock: 'card' }, 'card');
+    await site.ready();
+    await site.device.sudo(['rm', '/var/lib/amslpr-device/keys/data.key']);
+    await site.restart();
+    await site.closed(lost, /amslpr-device unlock;.*unlock enrol/, 'failed');
+  });
+
+  it('is opened by the recovery key, at this start alone', async () => {
+    await site.openByRecovery();
+    await site.restart();
+    await site.closed(lost, /unlock enrol/, 'failed');
+  });
+
+  it('is enrolled again, and opened, by one command', async () => {
+    await site.enrol();
+    await site.ready();
+    await site.restart();
+    await site.ready();
+  });
+});
+
+describe('the method passphrase', () => {
+  const site = new Site();
+  const [FORMER, LATTER] = ['correct horse battery staple', 'somebody else thought of this one'];
+  afterAll(() => site.stop());
+
+  it('is opened by the recovery key when nobody knows the passphrase', async () => {
+    await site.boot({ unlock: 'passphrase' }, 'word');
+    await site.becomes('waiting', 'data');
+    await site.device.ssh.run(['amslpr-device', 'set-passphrase'], { input: `${FORMER}\n${FORMER}\n`, timeout: 600 });
+    await site.ready();
+    await site.restart();
+    await site.closed(/closed until somebody gives its passphrase/, /amslpr-device unlock/);
+    expect(await site.unlock('nobody remembers it')).toMatchObject({ code: 1 });
+    await site.openByRecovery();
+  });
+
+  it('takes another passphrase by one command, and the former one no more', async () => {
+    await site.enrol(`${LATTER}\n${LATTER}\n`);
+    await site.restart();
+    await site.becomes('waiting', 'data-open');
+    expect(await site.unlock(FORMER)).toMatchObject({ code: 1, said: expect.stringMatching(/did not open/) });
+    expect(await site.unlock(LATTER)).toMatchObject({ code: 0 });
     await site.ready();
   });
 });

@@ -50,7 +50,9 @@ export const elsewhere: Readonly<Record<string, string>> = {
 /** Words of the shell. */
 export const shell = new Set(['printf', 'read']);
 /** Words in backquotes that are no commands: options, values, names. */
-export const plain = new Set('admin app build cameras monitoring on passphrase sources starttls temperature tls'.split(' '));
+export const plain = new Set(
+  'admin app build cameras monitoring on passphrase sources starttls temperature tls'.split(' '),
+);
 
 /** Indented lines of a page that are commands, and what is in backquotes. */
 export function codeOf(text: string): string[] {

@@ -11,13 +11,18 @@ import json
 from typing import Any
 
 from amslpr_device import adopt_board, luks, unlock
-from amslpr_device.context import Context, StepError, Waiting
+from amslpr_device.context import MAPPER, Context, StepError, Waiting
 from amslpr_device.files import make_folder
 from amslpr_device.steps.data import device, passphrase_file
 from amslpr_device.unlock.hints import RECOVER
 
 MOUNT = '/data'
 OPTIONS = 'nodev,nosuid,noexec,noatime'
+DAMAGED = (
+    'its file system is damaged, not its encryption. Make a copy of the card; then, by SSH: '
+    f'sudo e2fsck -fy /dev/mapper/{MAPPER}, and start again. '
+    'Or take a new card and the newest backup: docs/runbooks/backup.md'
+)
 # A note in memory: what opened the data at this start was the recovery key.
 BY_RECOVERY = 'opened-by-recovery'
 
@@ -40,15 +45,23 @@ def make(ctx: Context) -> None:
         luks.open_container(ctx, device(ctx), key(ctx))
     passphrase_file(ctx).unlink(missing_ok=True)
     if not ctx.is_mounted(MOUNT):
-        # 1 means that something was mended.
-        ctx.run(['e2fsck', '-p', str(ctx.mapped)], ok=(0, 1))
-        ctx.run(['mount', '-t', 'ext4', '-o', OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
+        mount(ctx)
     for bind in binds(ctx):
         inside = ctx.at(MOUNT) / bind['name']
         make_folder(inside, int(bind['mode'], 8), bind['owner'])
         if not ctx.is_mounted(bind['path']):
             ctx.run(['mount', '--bind', '-o', OPTIONS, str(inside), str(ctx.at(bind['path']))])
     adopt_board.forget_twin(ctx)
+
+
+def mount(ctx: Context) -> None:
+    """Has the file system looked at, mended where nothing can be lost by it, and mounted."""
+    try:
+        # 1 means that something was mended.
+        ctx.run(['e2fsck', '-p', str(ctx.mapped)], ok=(0, 1))
+        ctx.run(['mount', '-t', 'ext4', '-o', OPTIONS, str(ctx.mapped), str(ctx.at(MOUNT))])
+    except StepError as error:
+        raise StepError(f'the data partition cannot be mounted: {error.message}', DAMAGED) from error
 
 
 def key(ctx: Context) -> bytes:
