@@ -38,7 +38,7 @@ beforeAll(async () => {
   const edit = (text: string): string => text.replace(/^\.\.\.$/m, NETWORK);
   site = await ephemeralSite(folder, { unlock: 'card', edit }, 'astray');
   const socket = join(folder, 'cable');
-  const board = { cable: { socket, end: 'listen' } as const };
+  const board = { cable: { socket, end: 'listen', mac: CABLE.device, only: true } as const };
   guest = await startGuest(image, { site: site.site, machine: 'virt', board });
   await consoleTimes(guest, PATIENCE.ssh + PATIENCE.ready);
   neighbour = await startNeighbour(image, folder, socket, {}, asRoot, 'true');
