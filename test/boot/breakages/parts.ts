@@ -2,7 +2,7 @@ import type { Breakages } from './breakage.ts';
 
 /** The jail reads something else in the journal. */
 const rematch = (match: string): string =>
-  `fail2ban-client get sshd journalmatch | tail -n 1 | sed 's/ [+] /\\n/g' | while read -r one; do fail2ban-client set sshd deljournalmatch $one; done; fail2ban-client set sshd addjournalmatch ${match}`;
+  `until fail2ban-client status sshd >/dev/null; do sleep 1; done; fail2ban-client get sshd journalmatch | tail -n 1 | sed 's/ [+] /\\n/g' | while read -r one; do fail2ban-client set sshd deljournalmatch $one; done; fail2ban-client set sshd addjournalmatch ${match}`;
 
 /** What others need: services, the firewall's tools, the encrypted partition. Comes last, since much fails with it. */
 export const parts: Breakages = {
