@@ -29,7 +29,10 @@ drop_in() {
   { echo "[$2]"; shift 2; printf '%s\\n' "$@"; } > "$d/zz-$(date +%N).conf"
   systemctl daemon-reload
 }
+# later UNIT: it is reloaded once, after the last breakage of the batch.
+later() { echo "$1" >> $F/later; }
 `;
+const LAST = 'if [ -e $F/later ]; then systemctl reload $(sort -u $F/later); rm $F/later; fi';
 
 /** Ids with their commands, without what cannot be broken. */
 const toBreak = (batch: Breakages): [string, string][] =>
@@ -38,10 +41,10 @@ const toBreak = (batch: Breakages): [string, string][] =>
   );
 
 /** One script for all breakages of a batch; it says which of them could not be done. */
-export const scriptOf = (batch: Breakages): string =>
-  [WORDS, ...toBreak(batch).map(([id, command]) => `(\n${command}\n) < /dev/null || echo 'not done: ${id}'`)].join(
-    '\n',
-  );
+export const scriptOf = (batch: Breakages): string => {
+  const script = toBreak(batch).map(([id, command]) => `(\n${command}\n) < /dev/null || echo 'not done: ${id}'`);
+  return [WORDS, ...script, LAST].join('\n');
+};
 
 /** Takes back what a restart would keep. */
 export const mendOf = (batch: Breakages): string =>

@@ -2,9 +2,9 @@ import type { Breakages } from './breakage.ts';
 import { listener } from './listener.ts';
 
 const limit = (zone: string): string =>
-  `change /etc/nginx/conf.d/amslpr.conf '/zone=amslpr_${zone}/s/rate=[0-9]+/rate=60000/'; systemctl reload nginx`;
+  `change /etc/nginx/conf.d/amslpr.conf '/zone=amslpr_${zone}/s/rate=[0-9]+/rate=60000/'; later nginx`;
 
-const tls = (edit: string): string => `change /etc/nginx/snippets/amslpr-tls.conf '${edit}'; systemctl reload nginx`;
+const tls = (edit: string): string => `change /etc/nginx/snippets/amslpr-tls.conf '${edit}'; later nginx`;
 
 /** The system below the application. Nothing here ends a service that another one needs. */
 export const machine: Breakages = {

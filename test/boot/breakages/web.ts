@@ -10,7 +10,7 @@ const certificate = '/etc/amslpr/ssl/cert.pem';
 const secrets = '/etc/amslpr/secrets';
 
 /** nginx with other settings than ours. */
-const nginx = (file: string, edit: string): string => `change ${file} '${edit}'; systemctl reload nginx`;
+const nginx = (file: string, edit: string): string => `change ${file} '${edit}'; later nginx`;
 
 /** Another certificate for the same key; without a word about names, as openssl makes one by itself. */
 const certify = (dates: string): string =>
