@@ -19,8 +19,8 @@ from amslpr_device.files import write, write_record
 from amslpr_device.status import Status, tell
 
 RIGHT = 'correct horse battery staple'
-# The program on its terminal, as its unit starts it. systemd and the kernel's table of mounts are replaced: what restarts
-# the units says what the steps would say of the passphrase.
+# The program on its terminal, as its unit starts it. systemd and the table of mounts are replaced: what restarts the
+# units says what the steps would say of the passphrase.
 PROGRAM = """
 import fcntl, subprocess, sys, termios
 from pathlib import Path
