@@ -97,7 +97,7 @@ def run(ctx: Context, phase: str) -> int:
         return 0
     except StepError as error:
         tell(ctx, Status('failed', name, error.message, error.hint))
-        # Before SSH too: a start that says what it lacks came to its end. Rescue would hide the cause, and mend nothing.
+        # Before SSH too: a start that says what it lacks came to its end. Rescue would hide that, and mend nothing.
         settled(ctx)
         return 1
     except Exception as error:  # Whatever a step did not think of must be shown and must not look like success.

@@ -81,7 +81,7 @@ def current(ctx: Context) -> dict[str, Any]:
 
 
 def led(ctx: Context, state: str) -> None:
-    """Sets the LED, where there is one. A state that it cannot show is told, and leaves it dark, not in an older state."""
+    """Sets the LED, where there is one. A state that it cannot show is told, and leaves it dark."""
     folder = next((folder for name in LEDS if (folder := ctx.at(f'/sys/class/leds/{name}')).is_dir()), None)
     if folder is None:
         return

@@ -6,7 +6,7 @@ import os
 import pty
 import re
 import select
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,15 +19,16 @@ from amslpr_device.files import write, write_record
 from amslpr_device.status import Status, tell
 
 RIGHT = 'correct horse battery staple'
-# The program as its unit starts it, with systemd and the kernel's table of mounts replaced: what restarts the units says
-# what the steps would say of the passphrase that was handed over.
+# The program on its terminal, as its unit starts it. systemd and the table of mounts are replaced: what restarts the
+# units says what the steps would say of the passphrase.
 PROGRAM = """
-import subprocess, sys
+import fcntl, subprocess, sys, termios
 from pathlib import Path
 from amslpr_device import service
 from amslpr_device.context import Context
 from amslpr_device.status import Status, tell
 
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 ctx = Context(Path(sys.argv[1]))
 
 def run(arguments, **options):
@@ -56,11 +57,11 @@ class Screen:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            sys.stdout.flush()
-            env = {**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parents[1]), 'TERM': 'linux'}
-            os.execve(sys.executable, [sys.executable, '-B', '-c', PROGRAM, str(ctx.root), RIGHT], env)
+        self.terminal, end = pty.openpty()
+        env = {**os.environ, 'PYTHONPATH': str(Path(__file__).resolve().parents[1]), 'TERM': 'linux'}
+        command = [sys.executable, '-B', '-c', PROGRAM, str(ctx.root), RIGHT]
+        self.program = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, env=env, start_new_session=True)
+        os.close(end)
         self.seen = ''
 
     def wait(self, pattern: str) -> str:
@@ -80,8 +81,8 @@ class Screen:
 
     def end(self) -> None:
         """Ends the program."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        self.program.kill()
+        self.program.wait()
         os.close(self.terminal)
 
     def given(self) -> list[str]:
