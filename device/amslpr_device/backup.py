@@ -2,8 +2,8 @@
 
 A backup is a gzipped tar (database copy, accounts, keys, configuration, TLS, and manifest.json with sizes, SHA-256 and
 row counts as its last member), encrypted by age to the operator's recipients. Nothing on the device can read it again;
-that it is good is therefore proven before encryption: the copy of the database is made by SQLite, checked, and has the
-rows of the original. A record beside each archive, readable by administrators, says what is in it.
+that it is good is therefore proven before encryption (backup_contents.py). A record beside each archive, readable by
+administrators, says what is in it, and which one was made after which: the clock may have been wrong.
 """
 
 import argparse
@@ -13,69 +13,47 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from amslpr_device import backup_contents
 from amslpr_device.backup_archive import count_stanzas, write_archive
-from amslpr_device.backup_database import DatabaseError, copy_database
-from amslpr_device.backup_places import (
-    MEBIBYTE,
-    SUFFIX,
-    BackupError,
-    Places,
-    exclusive,
-    is_regular,
-    temporary_folder,
-    write_new,
-)
+from amslpr_device.backup_database import DatabaseError
+from amslpr_device.backup_places import MEBIBYTE, SUFFIX, BackupError, Places, exclusive, temporary_folder
+from amslpr_device.backup_records import archives, number, read_record, write_record
 
 
 def create(places: Places) -> str:
     """Makes a backup and returns its name. Removes the oldest when it succeeds; leaves all alone when it fails."""
     with exclusive(places):
         recipients = read_recipients(places.recipients)
-        databases, files = contents(places)
-        require_space(places, databases, files)
-        # Not more than one a second, so the name is new.
-        name = datetime.now(UTC).strftime('amslpr-%Y%m%dT%H%M%SZ')
+        require_space(places)
+        name = new_name(places)
         staging = places.backups / '.staging'
         with temporary_folder(staging):
-            tables = {source.name: copy_database(source, staging / source.name) for source in databases}
-            members = [(f'database/{source.name}', staging / source.name) for source in databases] + files
+            tables, members = backup_contents.take(places, staging)
             record = write_archive(places, name, members, tables, recipients)
-        write_new(places.backups / f'{name}.json', (json.dumps(record, indent=2) + '\n').encode(), 0o640)
+        write_record(
+            places, {**record, 'number': 1 + max((number(places, one) for one in archives(places)), default=0)}
+        )
         prune(places, int(places.options()['retention']))
     return name
 
 
-def contents(places: Places) -> tuple[list[Path], list[tuple[str, Path]]]:
-    """The databases, and (name in the archive, path) of every other file."""
-    databases = sorted(path for path in (places.state / 'data').glob('*.db') if is_regular(path))
-    if not databases:
-        raise BackupError(f'{places.state}/data holds no database: has the application ever run?')
-    folders = [('state/config', places.state / 'config'), ('tls', places.settings / 'ssl')]
-    if places.options()['images']:
-        folders.append(('state/data/images', places.state / 'data/images'))
-    files = [
-        (name, path)
-        for name, path in (
-            ('settings/config.json', places.settings / 'config.json'),
-            ('state/config.json', places.state / 'config.json'),
-        )
-        if is_regular(path)
-    ]
-    for name, folder in folders:
-        files += [(f'{name}/{path.name}', path) for path in sorted(folder.glob('*')) if is_regular(path)]
-    if 'state/config/users.json' not in dict(files):
-        raise BackupError(f'{places.state}/config/users.json is missing: a backup without accounts is of no use')
-    return databases, files
+def new_name(places: Places) -> str:
+    """A name by the second that no archive has: a clock that was set back shows a time again."""
+    while True:
+        name = datetime.now(UTC).strftime('amslpr-%Y%m%dT%H%M%SZ')
+        if not (places.backups / (name + SUFFIX)).exists():
+            return name
+        time.sleep(1)
 
 
-def require_space(places: Places, databases: list[Path], files: list[tuple[str, Path]]) -> None:
+def require_space(places: Places) -> None:
     """Refuses when the backup could fill the partition on which the application writes too."""
-    copied = sum(path.stat().st_size for path in databases)
-    needed = 2 * copied + sum(path.stat().st_size for _, path in files)
+    needed = backup_contents.most(places)
     disk = os.statvfs(places.backups)
     free, reserve = disk.f_bavail * disk.f_frsize, max(64 * MEBIBYTE, disk.f_blocks * disk.f_frsize // 20)
     if free < needed + reserve:
@@ -98,9 +76,8 @@ def read_recipients(path: Path) -> list[str]:
 
 
 def records(places: Places) -> list[dict[str, Any]]:
-    """Records of all archives that are there, oldest first."""
-    found = [json.loads(path.read_text()) for path in sorted(places.backups.glob('amslpr-*.json'))]
-    return [record for record in found if (places.backups / (record['name'] + SUFFIX)).exists()]
+    """Records of all archives that have one, in the order in which they were made."""
+    return [found for name in archives(places) if (found := read_record(places, name))]
 
 
 def verify(places: Places, name: str) -> str:
@@ -118,9 +95,8 @@ def verify(places: Places, name: str) -> str:
 
 
 def prune(places: Places, retention: int) -> None:
-    """Removes what is older than the newest `retention` archives."""
-    names = sorted(path.name.removesuffix(SUFFIX) for path in places.backups.glob(f'amslpr-*{SUFFIX}'))
-    for name in names[:-retention]:
+    """Removes all but the `retention` archives that were made last. The one that was just made is the last of all."""
+    for name in archives(places)[:-retention]:
         (places.backups / (name + SUFFIX)).unlink(missing_ok=True)
         (places.backups / f'{name}.json').unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """The archive of a backup: a gzipped tar with a manifest, encrypted by age while it is written."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -40,7 +41,9 @@ def write_archive(
             try:
                 with age.stdin, tarfile.open(fileobj=age.stdin, mode='w|gz') as archive:
                     for member, path in members:
-                        manifest['files'][member] = add_file(archive, member, path)
+                        # A picture may be removed meanwhile; everything else is a copy.
+                        with contextlib.suppress(FileNotFoundError):
+                            manifest['files'][member] = add_file(archive, member, path)
                     text = json.dumps(manifest, indent=2).encode()
                     archive.addfile(entry('manifest.json', len(text)), io.BytesIO(text))
             except BrokenPipeError:

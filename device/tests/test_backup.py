@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_device import KEY, decrypt, make_device
 
 from amslpr_device import backup, backup_database, restore
 from amslpr_device.backup_places import SUFFIX, BackupError, Places
@@ -20,28 +21,7 @@ from amslpr_device.backup_places import SUFFIX, BackupError, Places
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    """A device with 1000 vehicles, accounts, a key and a certificate, and one recipient whose key is in `identity`."""
-    root = tmp_path / 'device'
-    for name, text in {
-        'etc/amslpr/config.json': '{"name": "gate"}',
-        'etc/amslpr/ssl/key.pem': 'a key',
-        'etc/amslpr/ssl/cert.pem': 'a certificate',
-        'var/lib/amslpr/config/users.json': '{"users": {"admin": {}}}',
-        'var/lib/amslpr/config/crypto.key': 'k',
-        'var/lib/amslpr/data/images/plate.jpg': 'a picture',
-        'usr/share/amslpr/backup.json': '{"retention": 2}',
-    }.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    for folder in ('var/backups/amslpr', 'etc/amslpr/secrets'):
-        (root / folder).mkdir(parents=True)
-    made = subprocess.run(['age-keygen', '-o', tmp_path / 'identity'], capture_output=True, text=True, check=True)
-    recipient = made.stderr.split()[-1]
-    (root / 'etc/amslpr/secrets/backup-recipients').write_text(f'# the operator\n{recipient}\n')
-    with closing(sqlite3.connect(root / 'var/lib/amslpr/data/amslpr.db')) as database, database:
-        database.execute('CREATE TABLE vehicles (plate TEXT)')
-        database.executemany('INSERT INTO vehicles VALUES (?)', [(f'P{n}',) for n in range(1000)])
-    return Places(root)
+    return make_device(tmp_path)
 
 
 @pytest.fixture
@@ -62,14 +42,6 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def as_ordinary_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """The account of the application is not there, so nothing is given to it."""
     monkeypatch.setattr(os, 'geteuid', lambda: 1000)
-
-
-def decrypt(places: Places, name: str) -> Path:
-    """What the operator does, on a machine with the key."""
-    clear = places.root.parent / f'{name}.tar.gz'
-    command = ['age', '-d', '-i', places.root.parent / 'identity', '-o', clear, places.backups / (name + SUFFIX)]
-    subprocess.run(command, check=True)
-    return clear
 
 
 def rows(places: Places) -> int:
@@ -104,7 +76,7 @@ def test_archive_holds_everything_and_only_the_operator_reads_it(places: Places)
     name = backup.create(places)
     archive = places.backups / (name + SUFFIX)
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
-    assert b'a key' not in archive.read_bytes()
+    assert KEY.encode()[30:90] not in archive.read_bytes()
     with tarfile.open(decrypt(places, name)) as tar:
         members = tar.getnames()
         manifest = json.load(tar.extractfile('manifest.json') or io.BytesIO())
@@ -248,7 +220,7 @@ def test_restore_of_tls_is_asked_for(places: Places) -> None:
     (places.settings / 'ssl/key.pem').write_text('another key')
     services = Services()
     restore.restore(places, str(clear), tls=True, system=services)
-    assert (places.settings / 'ssl/key.pem').read_text() == 'a key'
+    assert (places.settings / 'ssl/key.pem').read_text() == KEY
     assert services.calls == ['stop', 'start+nginx']
 
 

@@ -1,0 +1,32 @@
+"""The record beside each archive: what is in it, which number it has, and where copies of it are."""
+
+import json
+from typing import Any
+
+from amslpr_device.backup_places import SUFFIX, Places, write_new
+
+
+def read_record(places: Places, name: str) -> dict[str, Any]:
+    """The record of an archive; empty when a power cut came before it, or it cannot be read."""
+    try:
+        found = json.loads((places.backups / f'{name}.json').read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_record(places: Places, record: dict[str, Any]) -> None:
+    """Puts it beside its archive, whole or not at all."""
+    write_new(places.backups / f'{record["name"]}.json', (json.dumps(record, indent=2) + '\n').encode(), 0o640)
+
+
+def number(places: Places, name: str) -> int:
+    """Archives are counted, since names and times are those of a clock that may have been wrong."""
+    found = read_record(places, name).get('number', 0)
+    return found if isinstance(found, int) else 0
+
+
+def archives(places: Places) -> list[str]:
+    """Names of all archives in the order in which they were made; those that were never counted are the first."""
+    names = [path.name.removesuffix(SUFFIX) for path in places.backups.glob(f'amslpr-*{SUFFIX}')]
+    return sorted(names, key=lambda name: (number(places, name), name))
