@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckResult } from '../../src/core/check.ts';
+import { StepError } from '../../src/core/errors.ts';
 import { type Device, openDevice } from '../../src/qemu/device.ts';
 import { type EphemeralSite, ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
 import { type Guest, type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
-import type { SshTarget } from '../../src/qemu/ssh.ts';
 
 /** Seconds; a busy host of two cores needs a third of it. */
 export const PATIENCE = { ssh: 900, ready: 900 };
@@ -19,13 +19,13 @@ export interface Drive {
   stop(): Promise<void>;
 }
 
-/** Logs in; on a busy host a guest may need longer for a log-in than its sshd waits for one, and is asked again. */
-export async function patientLogin(guest: Guest, target: SshTarget, password?: string): Promise<Device> {
+/** On a busy host a guest may need longer for a log-in than either side waits for one: it is asked again. */
+export async function patiently<T>(work: () => Promise<T>): Promise<T> {
   for (let left = 3; ; left -= 1) {
     try {
-      return await openDevice(guest, target, password);
+      return await work();
     } catch (error) {
-      if (left === 0) throw error;
+      if (left === 0 || !(error instanceof StepError)) throw error;
       // The firewall shuts out who comes six times in half a minute.
       await sleep(31_000);
     }
@@ -55,7 +55,7 @@ export async function drive(
       await guest.stop();
       await drop();
     };
-    return { guest, site, login: () => patientLogin(guest, site), stop };
+    return { guest, site, login: () => patiently(() => openDevice(guest, site)), stop };
   } catch (error) {
     await drop();
     throw error;
