@@ -35,9 +35,8 @@ def create(places: Places) -> str:
         with temporary_folder(staging):
             tables, members = backup_contents.take(places, staging)
             record = write_archive(places, name, members, tables, recipients)
-        write_record(
-            places, {**record, 'number': 1 + max((number(places, one) for one in archives(places)), default=0)}
-        )
+        last = max(number(places, one) for one in archives(places))
+        write_record(places, {**record, 'number': last + 1})
         prune(places, int(places.options()['retention']))
     return name
 
@@ -55,7 +54,9 @@ def require_space(places: Places) -> None:
     """Refuses when the backup could fill the partition on which the application writes too."""
     needed = backup_contents.most(places)
     disk = os.statvfs(places.backups)
-    free, reserve = disk.f_bavail * disk.f_frsize, max(64 * MEBIBYTE, disk.f_blocks * disk.f_frsize // 20)
+    free, part = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize // 20
+    # A twentieth, but not so much of a large card that backups end while there is plenty of room.
+    reserve = min(max(64 * MEBIBYTE, part), 1024 * MEBIBYTE)
     if free < needed + reserve:
         raise BackupError(
             f'{places.backups} has {free // MEBIBYTE} MiB free; this backup may need {needed // MEBIBYTE} MiB, and '
