@@ -27,8 +27,9 @@ export function portChecks(ports: readonly OpenPort[]): Readonly<Record<string, 
         const first = ['before-logging-input', 'before-input'].map((to) => `\\s+counter [^\\n]* jump ${chain}-${to}`);
         return new RegExp(`chain INPUT \\{\\s+type filter hook input priority filter; policy drop;${first.join('')}`);
       }),
+      // Versions of iptables differ in whether the interface comes before the addresses.
       lacks: new RegExp(
-        `chain ufw6?-user-input \\{\\n([^}\\n]*\\n)*?(?!\\s+(${[...accepted, 'iifname "cameras" '].join('|')}))[^}\\n]* accept\\n`,
+        `chain ufw6?-user-input \\{\\n([^}\\n]*\\n)*?(?!\\s+(${accepted.join('|')})|[^\\n]*iifname "cameras" )[^}\\n]* accept\\n`,
       ),
     }),
     rules: file('Every rule of the files is one of ours', '/etc/ufw/user*.rules', {

@@ -35,7 +35,7 @@ export const firstBootSecrets: readonly PlainSecret[] = [
   {
     path: '/var/lib/NetworkManager/secret_key',
     what: 'A random key, from which private IPv6 addresses and DHCP identifiers are made',
-    why: 'NetworkManager makes it at the first start. It tells which addresses the device will take, and opens nothing.',
+    why: 'NetworkManager makes it when it first needs one. It tells which addresses the device will take, and opens nothing.',
     until: 'Root itself is encrypted.',
   },
   {

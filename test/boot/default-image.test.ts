@@ -256,8 +256,11 @@ describe('the default image with the method card', () => {
     // A change of an account leaves the copy of /etc/shadow. What lies on the card is looked at without its journal.
     await device.sudo(['sh', '-c', 'chage --maxdays -1 driver && sync && sync']);
     const canaries = await collectCanaries(card, device, listed);
-    // This site has every one of them: each is found, so the search does find what is there.
-    expect([...new Set(canaries.open.map(({ name }) => name))].sort()).toEqual([...listed].sort());
+    // This site has every one of them: each is found, so the search does find what is there. One is made only when it is
+    // needed, which may never be.
+    const names = new Set(canaries.open.map(({ name }) => name));
+    const later = '/var/lib/NetworkManager/secret_key';
+    expect([...names].sort()).toEqual(listed.filter((path) => path !== later || names.has(path)).sort());
     const { sudoPasswords } = await openBundle(card.guest, card.site.identity);
     await device.ssh.close();
     const pulled = await card.guest.pullCard();
