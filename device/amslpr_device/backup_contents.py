@@ -13,8 +13,8 @@ import shutil
 import stat
 import subprocess
 import time
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from amslpr_device.backup_database import copy_database
 from amslpr_device.backup_places import BackupError, Places, is_regular
@@ -89,7 +89,7 @@ def size(path: Path) -> int:
         return 0
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """For reading. The application owns these folders and must not make root read something else."""
     source = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), 'rb')
     if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
