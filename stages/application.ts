@@ -84,6 +84,7 @@ export const application = defineStage({
         overlay('/etc/systemd/system/amslpr-app-recover.service'),
         overlay('/etc/systemd/system/amslpr.service', { data: { devices: gpio || serial, camera, gpio, serial } }),
         ...(gpio ? [overlay('/etc/udev/rules.d/90-amslpr-gpio.rules')] : []),
+        ...(serial ? [overlay('/etc/udev/rules.d/60-amslpr-usb-serial.rules')] : []),
         // Debian has no pytesseract, and AMSLPR makes no database without it.
         ...(source ? [folder('/usr/lib/amslpr/shims'), overlay('/usr/lib/amslpr/shims/pytesseract.py')] : []),
       ],

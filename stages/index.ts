@@ -29,6 +29,7 @@ import { site } from './site.ts';
 import { sshd } from './sshd.ts';
 import { tls } from './tls.ts';
 import { updates } from './updates.ts';
+import { usb } from './usb.ts';
 
 /** The guide's contents: every stage in its order. */
 export const stages: readonly AnyStage[] = [
@@ -41,6 +42,7 @@ export const stages: readonly AnyStage[] = [
   fail2ban,
   services,
   kernel,
+  usb,
   mounts,
   journal,
   network,

@@ -23,7 +23,8 @@ export const kernel = defineStage({
     {
       usbStorage: Type.Boolean({
         default: false,
-        description: 'Allow USB disks and sticks. Needed to start from one, or to keep a key on one.',
+        description:
+          'Allow USB disks and sticks at any time. Needed to start from one; the method usb-key does without.',
       }),
       panicSeconds: Type.Integer({
         minimum: 1,
@@ -42,6 +43,12 @@ export const kernel = defineStage({
       files: [
         overlay('/etc/sysctl.d/60-amslpr.conf', { data: { panicSeconds } }),
         overlay('/etc/modprobe.d/amslpr.conf', { data: { modules }, initramfs: true }),
+        ...(usbStorage
+          ? [
+              overlay('/etc/udev/rules.d/60-amslpr-usb-storage.rules', { initramfs: true }),
+              overlay('/etc/initramfs-tools/hooks/amslpr-usb', { mode: '0755', initramfs: true }),
+            ]
+          : []),
         // Debian's file of this name lifts the limit.
         text('/etc/security/limits.d/10-coredump-debian.conf', '* hard core 0\n* soft core 0\n'),
         text('/etc/systemd/coredump.conf.d/60-amslpr.conf', '[Coredump]\nStorage=none\nProcessSizeMax=0\n'),

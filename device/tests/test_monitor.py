@@ -15,7 +15,8 @@ from amslpr_device.integrity import state
 from amslpr_device.logs import forward
 from amslpr_device.mail import spool
 from amslpr_device.monitor import alerts, command, digest, facts
-from amslpr_device.monitor.facts import DAY, HOUR, Problem
+from amslpr_device.monitor.facts import DAY, HOUR
+from amslpr_device.monitor.problem import Problem
 from amslpr_device.steps import site
 
 NOW = 1_800_000_000.0
@@ -125,6 +126,7 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
         'integrity': lambda: differs({'count': 1, 'differences': {'etc/x': 'is new'}}),
         'audit': lambda: differs({'failed': ['a/b: C']}),
         'mail': lambda: spool.put_note(ctx, {'error': 'no', 'since': NOW - 2 * HOUR}),
+        'usb:0403:6001 at port 1-2': lambda: refuse_usb(ctx),
         'look:memory': lambda: ctx.at('proc/meminfo').unlink(),
     }
 
@@ -147,7 +149,7 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
 KEYS = (
     'unit:nginx.service disk:/ files:/data memory load temperature voltage card out-of-memory bans log-ins reboot '
     'backup lists upgrades clock mail logs integrity audit look:memory'
-).split()
+).split() + ['usb:0403:6001 at port 1-2']
 
 
 @pytest.mark.parametrize('name', KEYS)
@@ -378,3 +380,38 @@ def test_a_record_that_is_no_record_is_made_again(well: Context) -> None:
         Path(path).write_text('{"alerts": [')
     look(well)
     assert alerts.read(well)['alerts'] == {}
+
+
+def refuse_usb(ctx: Context) -> None:
+    """A serial adapter that no rule admits."""
+    plug(ctx, '1-2', '0403', '6001')
+    interface(ctx, '1-2:1.0', 'ff', '0')
+
+
+def plug(ctx: Context, port: str, vendor: str, product: str) -> None:
+    """A device."""
+    folder = ctx.at(f'/sys/bus/usb/devices/{port}')
+    folder.mkdir(parents=True)
+    (folder / 'idVendor').write_text(f'{vendor}\n')
+    (folder / 'idProduct').write_text(f'{product}\n')
+
+
+def interface(ctx: Context, name: str, kind: str, authorized: str) -> None:
+    """One of its interfaces."""
+    folder = ctx.at(f'/sys/bus/usb/devices/{name}')
+    folder.mkdir(parents=True)
+    (folder / 'bInterfaceClass').write_text(f'{kind}\n')
+    (folder / 'authorized').write_text(f'{authorized}\n')
+
+
+def test_usb_devices_that_are_not_admitted(well: Context) -> None:
+    refuse_usb(well)
+    plug(well, '1-1', '0781', '5567')
+    interface(well, '1-1:1.0', '08', '0')
+    interface(well, '1-1:1.1', '03', '1')
+    disk, serial = (one.text for one in facts.everything(well, command.DEFAULTS, NOW))
+    assert disk == 'a USB device that is not admitted is plugged in: 0781:5567 at port 1-1 (disk)'
+    assert serial.endswith('0403:6001 at port 1-2 (class ff)')
+    # The stick with the key stays in its port, and is used only while it is read.
+    well.site['unlock'] = {'method': 'usb-key'}
+    assert [one.key for one in facts.everything(well, command.DEFAULTS, NOW)] == ['usb:0403:6001 at port 1-2']

@@ -42,6 +42,8 @@ export const FORMS = {
     '^AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$',
     'AAAAC3NzaC1lZDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5AAAAIDI1NTE5',
   ],
+  /** Vendor and product in hex. */
+  usbDevice: ['^[0-9a-f]{4}:[0-9a-f]{4}$', '0bda:8153'],
   /** As git describes a checkout; in RELEASE and in the plan. */
   version: ['^[A-Za-z0-9][A-Za-z0-9._+~/-]{0,63}$', '1.4.2'],
   /** Of a file, in hex. */

@@ -12,8 +12,8 @@ export interface Board {
    * serial port `tpm`: Debian's arm64 kernel has no driver for QEMU's own tpm-tis-device (CONFIG_TCG_TIS is off).
    */
   tpm?: string;
-  /** The board has USB ports, with this raw file as a stick in one of them, or none. */
-  usb?: { stick?: string };
+  /** The board has USB ports, with this raw file as a stick in one of them, or none, and devices of these kinds. */
+  usb?: { stick?: string; devices?: readonly UsbDevice[] };
   /** The serial number that the device tree tells; none without it, as QEMU's own boards. */
   serial?: string;
   /** A cable to another guest. */
@@ -25,6 +25,18 @@ export interface Board {
   /** No network card at all: nothing reaches the guest, and `Guest.ports` lead nowhere. */
   network?: 'none';
 }
+
+/** What can be plugged in: QEMU's model of each, and what that needs. */
+const USB_DEVICES = {
+  hub: ['-device', 'usb-hub,bus=usb.0'],
+  keyboard: ['-device', 'usb-kbd,bus=usb.0'],
+  tablet: ['-device', 'usb-tablet,bus=usb.0'],
+  network: ['-netdev', 'user,id=usbnet,restrict=on', '-device', 'usb-net,netdev=usbnet,bus=usb.0'],
+  /** FTDI's chip. */
+  serial: ['-chardev', 'null,id=usbserial', '-device', 'usb-serial,chardev=usbserial,bus=usb.0'],
+  sound: ['-audiodev', 'none,id=usbaudio', '-device', 'usb-audio,audiodev=usbaudio,bus=usb.0'],
+} as const;
+export type UsbDevice = keyof typeof USB_DEVICES;
 
 /** One end of a cable between two guests: the one that listens is started first. */
 export interface Cable {
@@ -54,6 +66,7 @@ export function boardArguments(board: BoardSockets): string[] {
     ...['-device', 'virtio-rng-pci', ...cardArguments(board)],
     ...(tpm === undefined ? [] : [...chip, '-device', 'virtserialport,chardev=tpm,name=tpm']),
     ...(usb === undefined ? [] : ['-device', 'qemu-xhci,id=usb']),
+    ...(usb?.devices ?? []).flatMap((kind) => USB_DEVICES[kind]),
     ...(stick === undefined ? [] : ['-blockdev', JSON.stringify(stickBlock(stick))]),
     ...(stick === undefined ? [] : ['-device', JSON.stringify(stickDevice)]),
     ...(cable === undefined ? [] : cableArguments(cable)),

@@ -65,7 +65,9 @@ describe('the default image with the method card', () => {
     image = built.image;
     listed = built.plan.plainSecrets.map(({ path }) => path);
     const wifi = { country: 'GB', ssid: 'Gatehouse', psk: 'wifi canary 7391 tulip' };
-    card = await drive(image, { unlock: 'card', wifi, edit: withHash }, 'north');
+    // A serial adapter, which no rule admits.
+    const board = { usb: { devices: ['serial'] } } as const;
+    card = await drive(image, { unlock: 'card', wifi, edit: withHash }, 'north', { board });
     device = await card.login();
     await device.waitFor('ready', PATIENCE.ready);
   });

@@ -17,6 +17,7 @@ import { network } from '../../stages/network.ts';
 import { services } from '../../stages/services.ts';
 import { sshd } from '../../stages/sshd.ts';
 import { updates } from '../../stages/updates.ts';
+import { usb } from '../../stages/usb.ts';
 
 const root = join(import.meta.dirname, '../..');
 const ours = [
@@ -28,6 +29,7 @@ const ours = [
   fail2ban,
   services,
   kernel,
+  usb,
   mounts,
   journal,
   network,
@@ -119,6 +121,19 @@ describe('options that change a file', () => {
     ],
     [kernel, { panicSeconds: 30 }, '/etc/sysctl.d/60-amslpr.conf', '\nkernel.panic = 30\n'],
     [kernel, {}, '/etc/modprobe.d/amslpr.conf', 'blacklist usb-storage\ninstall usb-storage /bin/false\n'],
+    [
+      usb,
+      { devices: ['0bda:8153'] },
+      '/etc/udev/rules.d/60-amslpr-usb.rules',
+      '\nATTRS{idVendor}=="0bda", ATTRS{idProduct}=="8153", ENV{AMSLPR_USB}="yes"\n',
+    ],
+    [usb, {}, '/etc/udev/rules.d/60-amslpr-usb.rules', '\nATTR{bInterfaceClass}=="03", ENV{AMSLPR_USB}="yes"\n'],
+    [
+      kernel,
+      { usbStorage: true },
+      '/etc/udev/rules.d/60-amslpr-usb-storage.rules',
+      'ATTR{bInterfaceClass}=="08", ENV{AMSLPR_USB}="yes"\n',
+    ],
     [mounts, { tmpPercent: 40 }, '/etc/systemd/system/tmp.mount.d/10-amslpr.conf', ',noexec,size=40%%,'],
     [journal, { maxDiskMiB: 64, keepDays: 7 }, '/etc/systemd/journald.conf.d/zz-amslpr.conf', 'MaxRetentionSec=7day\n'],
     [
@@ -135,6 +150,13 @@ describe('options that change a file', () => {
     expect(textOf(kernel, contribute(kernel, { usbStorage: true }), '/etc/modprobe.d/amslpr.conf')).not.toContain(
       'usb-storage',
     );
+    expect(
+      contribute(kernel)
+        .files?.map(({ path }) => path)
+        .join(),
+    ).not.toMatch(/udev|initramfs/);
+    const rules = '/etc/udev/rules.d/60-amslpr-usb.rules';
+    expect(textOf(usb, contribute(usb, { keyboard: false }), rules)).not.toMatch(/bInterfaceClass\}=="03"/);
     expect(textOf(network, contribute(network), '/etc/systemd/timesyncd.conf.d/60-amslpr.conf')).not.toMatch(/^NTP=/m);
     expect(contribute(services, { watchdog: false }).files?.map(({ path }) => path)).not.toContain(
       '/etc/systemd/system.conf.d/60-amslpr-watchdog.conf',
@@ -210,7 +232,7 @@ describe('overlays', () => {
               .replace(/\.hbs$/, ''),
           )
       : [];
-    const used = [contribute(stage), collect(stage)]
+    const used = [contribute(stage, stage === kernel ? { usbStorage: true } : {}), collect(stage)]
       .flatMap(({ files = [] }) => files)
       .filter(({ content }) => content.kind === 'overlay')
       .map(({ path }) => path as string);

@@ -17,7 +17,7 @@ from typing import Any
 from amslpr_device.context import Context
 from amslpr_device.files import write
 from amslpr_device.mail import spool
-from amslpr_device.monitor.facts import Problem
+from amslpr_device.monitor.problem import Problem
 
 # Looks without it until a problem is over: one that comes and goes is one alert.
 OVER = 3

@@ -10,24 +10,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import write
+from amslpr_device.monitor import usb
+from amslpr_device.monitor.problem import Problem
 
 HOUR, DAY = 3600, 86_400
-
-
-@dataclass(frozen=True)
-class Problem:
-    """`key` tells one problem from another; it counts once it was seen `runs` times in a row."""
-
-    key: str
-    text: str
-    hint: str = ''
-    runs: int = 1
 
 
 def everything(ctx: Context, options: dict[str, Any], now: float) -> list[Problem]:
@@ -318,6 +309,7 @@ def integrity(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Pr
 
 
 LOOKS = (
+    usb.refused,
     logs,
     integrity,
     units,
