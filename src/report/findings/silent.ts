@@ -99,6 +99,14 @@ export const silentFindings: readonly Finding[] = [
     checks: ['mounts/table', 'mounts/boot-options', 'mounts/apt-writes-boot'],
   },
   {
+    finding: 'USB ports, which whoever is at the device can reach',
+    answer:
+      'No USB device is used that no rule admitted: hubs, network cards, keyboards; with options serial ports, disks and devices by their ids. Others are an alert.',
+    why: 'A stick may be a keyboard that types, or a file system that is made to break the kernel. USBGuard would need a list of devices, and a Pi 3’s own Ethernet is on USB.',
+    checks: ['usb/rules', 'usb/use', 'usb/admitted', 'kernel/modules'],
+    tests: ['test/extended/usb.test.ts: uses hub, keyboard and network card, and nothing else'],
+  },
+  {
     finding: 'Secure boot',
     why: 'Its keys are burnt into the board and cannot be taken back, boards up to the Pi 3 have none, and nothing here was tried on hardware. The threat model says what follows: no unlock method keeps data from somebody who changes a card and gives it back.',
   },
