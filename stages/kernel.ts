@@ -43,12 +43,7 @@ export const kernel = defineStage({
       files: [
         overlay('/etc/sysctl.d/60-amslpr.conf', { data: { panicSeconds } }),
         overlay('/etc/modprobe.d/amslpr.conf', { data: { modules }, initramfs: true }),
-        ...(usbStorage
-          ? [
-              overlay('/etc/udev/rules.d/60-amslpr-usb-storage.rules', { initramfs: true }),
-              overlay('/etc/initramfs-tools/hooks/amslpr-usb', { mode: '0755', initramfs: true }),
-            ]
-          : []),
+        ...(usbStorage ? [overlay('/etc/udev/rules.d/60-amslpr-usb-storage.rules', { initramfs: true })] : []),
         // Debian's file of this name lifts the limit.
         text('/etc/security/limits.d/10-coredump-debian.conf', '* hard core 0\n* soft core 0\n'),
         text('/etc/systemd/coredump.conf.d/60-amslpr.conf', '[Coredump]\nStorage=none\nProcessSizeMax=0\n'),

@@ -33,6 +33,8 @@ export const usb = defineStage({
       files: [
         overlay('/etc/udev/rules.d/60-amslpr-usb.rules', rules),
         overlay('/etc/udev/rules.d/61-amslpr-usb-use.rules', { initramfs: true }),
+        // The initramfs has the rules, and a disk that root is on has to be let in there.
+        overlay('/etc/initramfs-tools/hooks/amslpr-usb', { mode: '0755', initramfs: true }),
         overlay('/usr/lib/amslpr/usb-interfaces', { mode: '0755', initramfs: true }),
       ],
       checks: usbChecks(keyboard),

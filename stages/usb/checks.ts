@@ -11,7 +11,7 @@ export function usbChecks(keyboard: boolean): Readonly<Record<string, Check>> {
       why: 'Without hubs and its own Ethernet a Raspberry Pi 3 is not on line.',
     }),
     use: file('What was admitted is used', '/etc/udev/rules.d/61-amslpr-usb-use.rules', {
-      matches: /ENV\{AMSLPR_USB\}=="yes\|stick", ATTR\{authorized\}=="0", ATTR\{authorized\}="1"/,
+      matches: /^ENV\{AMSLPR_USB\}=="yes\|stick", ATTR\{authorized\}=="0", ATTR\{authorized\}="1"$/m,
     }),
     admitted: run('Nothing is in use that no rule admitted', '/usr/lib/amslpr/usb-interfaces list', {
       lacks: [/refused, in use$/m, /by itself: (?!devices 0, interfaces 0$)/m],
