@@ -52,7 +52,7 @@ it('uses hub, keyboard and network card, and nothing else', async () => {
 });
 
 it('gives the admitted ones their drivers', async () => {
-  const { stdout } = await device.ssh.run(['sh', '-c', "'readlink /sys/bus/usb/devices/*:*/driver'"]);
+  const { stdout } = await device.ssh.run(['sh', '-c', 'readlink /sys/bus/usb/devices/*:*/driver']);
   const drivers = stdout.split('\n').map((path) => path.split('/').at(-1));
   expect(drivers).toEqual(expect.arrayContaining(['hub', 'usbhid']));
   expect(drivers.some((name) => name === 'cdc_ether' || name === 'rndis_host')).toBe(true);
