@@ -33,7 +33,7 @@ const USB_DEVICES = {
   tablet: ['-device', 'usb-tablet,bus=usb.0'],
   network: ['-netdev', 'user,id=usbnet,restrict=on', '-device', 'usb-net,netdev=usbnet,bus=usb.0'],
   /** FTDI's chip. */
-  serial: ['-chardev', 'null,id=usbserial', '-device', 'usb-serial,chardev=usbserial,bus=usb.0'],
+  serial: ['-chardev', 'null,id=usbserial', '-device', 'usb-serial,chardev=usbserial,bus=usb.0,always-plugged=on'],
   sound: ['-audiodev', 'none,id=usbaudio', '-device', 'usb-audio,audiodev=usbaudio,bus=usb.0'],
 } as const;
 export type UsbDevice = keyof typeof USB_DEVICES;

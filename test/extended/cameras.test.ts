@@ -57,6 +57,8 @@ beforeAll(async () => {
     ip link add link ${card} name tagged type vlan id 20
     ip link set tagged up
     ip address add ${CAMERA}/24 dev tagged
+    ip -6 address replace fe80::c1/64 dev ${card} nodad
+    ip -6 address replace fe80::c2/64 dev tagged nodad
     for port in 554 9000; do systemd-run --quiet python3 -m http.server $port --directory /usr/share/doc; done`);
   const links = await asRoot(device)('ip -6 -oneline address show scope link');
   linkLocal = /^\d+: (?!cameras)\S+ +inet6 (fe80:[^/]+)/m.exec(links)?.[1] ?? '';
@@ -86,7 +88,7 @@ describe('the cameras’ network', () => {
 
   it('does not lead anywhere else', async () => {
     const forwarded = async (): Promise<string> =>
-      (await asRoot(device)("awk '/^Ip:/ { print $6 }' /proc/net/snmp")).trim().split('\n').at(-1) ?? '';
+      (await asRoot(device)("awk '/^Ip:/ { print $7 }' /proc/net/snmp")).trim().split('\n').at(-1) ?? '';
     expect(await forwarded()).toBe('0');
     // A host of the device's other network, whose own address the camera does not use.
     await camera.root(`ip route add 10.0.2.3/32 via ${DEVICE} dev tagged`);
