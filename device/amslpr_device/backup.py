@@ -116,7 +116,7 @@ def prune(places: Places, retention: int) -> None:
 
 
 def cat(places: Places, name: str) -> None:
-    """Writes an archive to standard output. Once all of it was taken, by something that is no file here, it is a copy."""
+    """Writes an archive to standard output. Taken whole, by what is no file here, it is a copy."""
     name = Path(name).name.removesuffix(SUFFIX)
     with (places.backups / (name + SUFFIX)).open('rb') as archive:
         shutil.copyfileobj(archive, sys.stdout.buffer)
