@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 import time
 from datetime import UTC, datetime
@@ -21,8 +22,19 @@ from typing import Any
 from amslpr_device import backup_contents
 from amslpr_device.backup_archive import count_stanzas, write_archive
 from amslpr_device.backup_database import DatabaseError
-from amslpr_device.backup_places import MEBIBYTE, SUFFIX, BackupError, Places, exclusive, temporary_folder
-from amslpr_device.backup_records import archives, number, read_record, write_record
+from amslpr_device.backup_places import (
+    MEBIBYTE,
+    SUFFIX,
+    BackupError,
+    Places,
+    exclusive,
+    records_locked,
+    temporary_folder,
+)
+from amslpr_device.backup_records import archives, note_copy, number, read_record, write_record
+
+# What a copy that was fetched is said to be with.
+OPERATOR = 'the operator'
 
 
 def create(places: Places) -> str:
@@ -97,14 +109,31 @@ def verify(places: Places, name: str) -> str:
 
 def prune(places: Places, retention: int) -> None:
     """Removes all but the `retention` archives that were made last. The one that was just made is the last of all."""
-    for name in archives(places)[:-retention]:
-        (places.backups / (name + SUFFIX)).unlink(missing_ok=True)
-        (places.backups / f'{name}.json').unlink(missing_ok=True)
+    with records_locked(places):
+        for name in archives(places)[:-retention]:
+            (places.backups / (name + SUFFIX)).unlink(missing_ok=True)
+            (places.backups / f'{name}.json').unlink(missing_ok=True)
+
+
+def cat(places: Places, name: str) -> None:
+    """Writes an archive to standard output. Taken whole, by what is no file here, it is a copy."""
+    name = Path(name).name.removesuffix(SUFFIX)
+    with (places.backups / (name + SUFFIX)).open('rb') as archive:
+        shutil.copyfileobj(archive, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+    if stat.S_ISREG(os.fstat(sys.stdout.buffer.fileno()).st_mode):
+        return
+    try:
+        note_copy(places, name, OPERATOR)
+    except OSError as error:
+        print(f'the copy is whole, but could not be noted: {error}', file=sys.stderr)
 
 
 def main(argv: list[str], places: Places | None = None) -> int:
     """Answers `backup …` and `restore …` of amslpr-device; returns the exit code: 0, or 1 with a reason on stderr."""
-    parser = argparse.ArgumentParser(prog='amslpr-device backup')
+    parser = argparse.ArgumentParser(
+        prog='amslpr-device backup', epilog='push set|key|show|test|off: copies to a server'
+    )
     verbs = parser.add_subparsers(dest='verb', required=True)
     verbs.add_parser('create', help='make a backup now')
     listing = verbs.add_parser('list', help='what backups there are')
@@ -141,8 +170,7 @@ def answer(arguments: argparse.Namespace, places: Places) -> int:
             print(f'{name}: {fault or "good"}')
         return 1 if any(results.values()) or not results else 0
     elif arguments.verb == 'cat':
-        with (places.backups / (Path(arguments.name).name.removesuffix(SUFFIX) + SUFFIX)).open('rb') as archive:
-            shutil.copyfileobj(archive, sys.stdout.buffer)
+        cat(places, arguments.name)
     else:
         from amslpr_device import restore
 

@@ -73,11 +73,34 @@ def exclusive(places: Places) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError('Another backup or restore is running') from None
-        for left_over in places.backups.glob('.amslpr-*.part'):
-            left_over.unlink()
+        with records_locked(places):
+            for left_over in places.backups.glob('.amslpr-*.part'):
+                left_over.unlink()
         # A power cut leaves what a restore has unpacked, in the clear.
         shutil.rmtree(places.backups / '.restore', ignore_errors=True)
         yield
+
+
+@contextmanager
+def alone(places: Places, busy: str) -> Iterator[None]:
+    """One sender of copies at a time, and none beside a restore; `busy` says what to do. Backups do not wait for it."""
+    with open(places.backups / '.push.lock', 'w', opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(busy) from None
+        yield
+
+
+@contextmanager
+def records_locked(places: Places) -> Iterator[None]:
+    """For moments, in which a record is changed or archives go: whoever sends copies does so beside a backup."""
+    folder = os.open(places.backups, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ set-passphrase      choose passphrase or PIN, the first time (no sudo)
 unlock enrol        enrol the site's unlock method again  (sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
+backup push set|key|show|test|off copies to a server by SFTP (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 tls public NAME     one of a public authority, by certbot (sudo)
@@ -148,6 +149,8 @@ def readable(text: str) -> str:
         lines.append(f'Isolated {found["isolated"]}. To connect it again: sudo amslpr-device isolate end')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
+    if found['copies'] == 'none':
+        lines.append('Backups: none has ever been copied off this card. Next: sudo amslpr-device backup push set')
     if found['clock'] != 'compared':
         lines.append('Clock: compared with no time server since the start, so it may be wrong')
     lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]
@@ -235,6 +238,10 @@ def backup(verb: str, rest: list[str]) -> int:
         code, text = asked('backup list')
         print(text, end='')
         return code
+    if verb == 'backup' and rest[:1] == ['push']:
+        from amslpr_device.push import command
+
+        return command.main(rest[1:])
     from amslpr_device import backup as program
 
     return program.main(['restore', *rest] if verb == 'restore' else rest)

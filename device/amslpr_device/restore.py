@@ -22,7 +22,7 @@ from typing import Any
 
 from amslpr_device import restore_undo
 from amslpr_device.backup_database import ACCOUNT, DatabaseError, check_database
-from amslpr_device.backup_places import FORMAT, MEBIBYTE, BackupError, Places, exclusive, sync_folder
+from amslpr_device.backup_places import FORMAT, MEBIBYTE, BackupError, Places, alone, exclusive, sync_folder
 from amslpr_device.restore_services import Services
 from amslpr_device.restore_undo import beside
 
@@ -30,6 +30,8 @@ MEMBER = re.compile(
     r'(manifest\.json|database/[\w-]+\.db|settings/config\.json|state/config\.json|state/config/[\w.-]+'
     r'|state/data/images/[\w.-]+|tls/[\w.-]+)'
 )
+
+COPYING = 'Backups are copied to the server just now: sudo systemctl stop amslpr-backup-push.service, and restore again'
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Item:
 def restore(places: Places, archive: str, tls: bool = False, check_only: bool = False, system: Any = None) -> str:
     """Restores `archive` (a path, or - for standard input) and returns what was done. Raises BackupError."""
     system = system or Services(places)
-    with exclusive(places):
+    with exclusive(places), alone(places, COPYING):
         restore_undo.undo(places)
         staging = places.backups / '.restore'
         staging.mkdir(mode=0o700)

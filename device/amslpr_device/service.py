@@ -15,8 +15,9 @@ import sys
 import time
 from typing import Any
 
-from amslpr_device import bundle, status
+from amslpr_device import backup_records, bundle, status
 from amslpr_device import unlock as methods
+from amslpr_device.backup_places import Places
 from amslpr_device.context import Context
 from amslpr_device.incident import isolate
 from amslpr_device.steps import site
@@ -93,8 +94,17 @@ def facts(ctx: Context) -> dict[str, Any]:
         'recovery': 'proven' if found.get('proven') else 'unproven',
         'isolated': isolate.recorded(ctx),
         'clock': 'compared' if monitor.kept(ctx) else 'not compared',
+        'copies': copies(ctx),
         'alerts': [{key: one[key] for key in ('text', 'hint', 'since')} for one in alerts.active(alerts.read(ctx))],
     }
+
+
+def copies(ctx: Context) -> str:
+    """Whether a backup has ever been copied off the card: `none` or `made`; empty while there is no backup."""
+    places = Places(ctx.root)
+    if not ctx.is_mounted('/data') or not backup_records.archives(places):
+        return ''
+    return 'made' if backup_records.last_copy(places) else 'none'
 
 
 def asked_for(now: dict[str, Any]) -> str:

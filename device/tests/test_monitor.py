@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -62,7 +63,8 @@ def well(ctx: Context, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> C
         'run/systemd/timesync/synchronized': '',
         'var/lib/apt/periodic/update-stamp': '',
         'var/lib/apt/periodic/upgrade-stamp': '',
-        'var/backups/amslpr/amslpr-1.age': 'x',
+        'var/backups/amslpr/amslpr-1.tar.gz.age': 'x',
+        'var/backups/amslpr/amslpr-1.json': '{"copies": [{"to": "the operator", "at": ""}]}',
         'var/lib/amslpr-device/ready': '',
         'etc/apt/apt.conf.d/52amslpr-updates': 'Unattended-Upgrade::Automatic-Reboot "true";\n',
     }
@@ -117,8 +119,10 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
         'log-ins': lambda: setattr(programs, 'fail2ban', BANS.splitlines()[0].join(['', '\n']) * 20),
         'reboot': lambda: put('run/reboot-required', '', NOW - 27 * HOUR),
         'backup': lambda: [
-            put('var/backups/amslpr/amslpr-1.age', '', NOW - 51 * HOUR),
+            put('var/backups/amslpr/amslpr-1.tar.gz.age', '', NOW - 51 * HOUR),
         ],
+        'copy': lambda: not_copied(),
+        'push': lambda: push_fails(),
         'lists': lambda: old('var/lib/apt/periodic/update-stamp'),
         'upgrades': lambda: old('var/lib/apt/periodic/upgrade-stamp'),
         'clock': lambda: ctx.at('run/systemd/timesync/synchronized').unlink(),
@@ -135,6 +139,14 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
         ctx.at('/usr/share/amslpr/integrity.json').write_text('{}')
         state.put_last(ctx, {'time': NOW, **found})
 
+    def not_copied() -> None:
+        put('var/backups/amslpr/amslpr-1.json', '{"name": "amslpr-1"}')
+        set_time(ctx, 'var/lib/amslpr-device/ready', NOW - 51 * HOUR)
+
+    def push_fails() -> None:
+        put('etc/amslpr/secrets/backup-push.json', '{}')
+        put('var/spool/amslpr/push.json', json.dumps({'error': 'no', 'since': NOW - 2 * HOUR}))
+
     def logs_fail() -> None:
         ctx.site['logs'] = {'server': 'logs.example'}
         forward.put_note(ctx, {'error': 'no', 'since': NOW - 2 * HOUR})
@@ -148,7 +160,7 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
 
 KEYS = (
     'unit:nginx.service disk:/ files:/data memory load temperature voltage card out-of-memory bans log-ins reboot '
-    'backup lists upgrades clock mail logs integrity audit look:memory'
+    'backup copy push lists upgrades clock mail logs integrity audit look:memory'
 ).split() + ['usb:0403:6001 at port 1-2']
 
 

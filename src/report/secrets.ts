@@ -11,7 +11,7 @@ const HEAD = `# Secrets outside the encrypted partition
 
 Made from the stages by \`npm run docs\`. A device has no other secret outside LUKS; which of these it has depends on its site. All of them are on root, for root alone to read, and none is in an image.
 
-\`test/boot/default-image.test.ts\` ties this page to real cards. It reads what a provisioned device has at these paths, and searches the whole raw card for it: in plain, in hexadecimal and in base64. Each is found on the root partition alone, and the files that hold one of them are the listed ones and no others; blocks of root that no file has any more may hold an older copy. The secrets that belong inside (recovery key, passwords, TLS key, keys of the application, passphrase of the data) are searched for in the same way, and are found nowhere. The passwords of relay and log server and the key for the log server are in \`/etc/amslpr/secrets\`, inside as well.
+\`test/boot/default-image.test.ts\` ties this page to real cards. It reads what a provisioned device has at these paths, and searches the whole raw card for it: in plain, in hexadecimal and in base64. Each is found on the root partition alone, and the files that hold one of them are the listed ones and no others; blocks of root that no file has any more may hold an older copy. The secrets that belong inside (recovery key, passwords, TLS key, keys of the application, passphrase of the data) are searched for in the same way, and are found nowhere. The passwords of relay and log server and the keys for the log server and for the server of copies are in \`/etc/amslpr/secrets\`, inside as well.
 
 | path | what | why outside | until |
 | --- | --- | --- | --- |

@@ -116,7 +116,7 @@ describe('the life of a site', () => {
     const said = await device.sudo(['amslpr-device', 'backup', 'create'], { timeout: 600 });
     const [name = 'none'] = /^amslpr-\S+/.exec(said) ?? [];
     await device.ssh.close();
-    await typed(`${SSH} sudo -S amslpr-device backup cat ${name} < sudo-password > ${name}.tar.gz.age`);
+    await typed(`${SSH} sudo -k -S amslpr-device backup cat ${name} < sudo-password > ${name}.tar.gz.age`);
     const sealed = await readFile(at(`${name}.tar.gz.age`));
     expect(sealed.toString('latin1', 0, 21)).toBe('age-encryption.org/v1');
 
@@ -134,7 +134,7 @@ describe('the life of a site', () => {
     expect(await before.logIn('admin', CHOSEN)).toBe(false);
     expect(await tlsKey(board)).not.toBe(firstKey);
     await device.ssh.close();
-    const stream = `(cat sudo-password; age -d -i recovery.key ${name}.tar.gz.age) | ${SSH} sudo -S amslpr-device restore`;
+    const stream = `(cat sudo-password; age -d -i recovery.key ${name}.tar.gz.age) | ${SSH} sudo -k -S amslpr-device restore`;
     expect((await typed(`${stream} - --tls`)).stdout).toMatch(/^Restored the backup of north-gate/);
 
     const again = await visit(board);

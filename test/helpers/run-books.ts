@@ -39,10 +39,13 @@ export const elsewhere: Readonly<Record<string, string>> = {
   scp: 'on the operator’s machine',
   sha256sum: 'on the operator’s machine',
   ssh: 'on the operator’s machine',
+  'ssh-keygen': 'on the server of copies',
+  'ssh-keyscan': 'on the operator’s machine',
   'ssh-audit': 'on another computer in the network',
   sslscan: 'on another computer in the network',
   'systemd-journal-remote': 'on the machine that collects logs',
   tar: 'on the machine that has the application',
+  useradd: 'on the server of copies',
   testssl: 'on another computer in the network',
   'testssl.sh': 'on another computer in the network',
 };
@@ -51,7 +54,7 @@ export const elsewhere: Readonly<Record<string, string>> = {
 export const shell = new Set(['printf', 'read']);
 /** Words in backquotes that are no commands: options, values, names. */
 export const plain = new Set(
-  'admin app build cameras monitoring on passphrase sources starttls temperature tls'.split(' '),
+  'admin app build cameras monitoring on passphrase restrict sources starttls temperature tls'.split(' '),
 );
 
 /** Indented lines of a page that are commands, and what is in backquotes. */

@@ -83,8 +83,8 @@ SOURCES: list[tuple[str, Callable[[str], list[str]]]] = [
     ('/etc/amslpr/*.json', values),
     ('/run/amslpr-device/passphrase', whole),
 ]
-# Public keys.
-PUBLIC = {'/etc/amslpr/secrets/backup-recipients'}
+# Public keys, and a server with its.
+PUBLIC = {'/etc/amslpr/secrets/backup-recipients', '/etc/amslpr/secrets/backup-push.json'}
 
 
 def secrets(ctx: Context) -> Iterator[tuple[str, bytes]]:

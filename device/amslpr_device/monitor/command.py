@@ -17,6 +17,7 @@ from amslpr_device.context import Context
 from amslpr_device.logs import forward
 from amslpr_device.mail import relay, spool
 from amslpr_device.monitor import alerts, digest, facts
+from amslpr_device.push import settings as push
 from amslpr_device.say import ALERT, NOTICE, WARNING, say
 from amslpr_device.steps import site
 
@@ -70,6 +71,9 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
     if ctx.real and spool.is_open(ctx) and forward.settings(ctx) is not None:
         # Not enabled: on a device without a server it would be skipped, and that be logged, each minute.
         ctx.succeeds(['systemctl', 'start', '--no-block', 'amslpr-logs.timer'])
+    if ctx.real and spool.is_open(ctx) and push.is_set(ctx):
+        # The same for a server of copies, each hour.
+        ctx.succeeds(['systemctl', 'start', '--no-block', 'amslpr-backup-push.timer'])
     return 0
 
 

@@ -6,6 +6,8 @@ import os
 import time
 from typing import Any
 
+from amslpr_device import backup_records
+from amslpr_device.backup_places import Places
 from amslpr_device.context import Context, StepError
 from amslpr_device.mail import spool
 from amslpr_device.monitor import alerts, facts
@@ -42,6 +44,12 @@ def when(seconds: float) -> str:
     return time.strftime('%F %H:%M', time.localtime(float(seconds)))
 
 
+def copy(ctx: Context) -> str:
+    """When and where the last copy of a backup went."""
+    last = backup_records.last_copy(Places(ctx.root))
+    return f'{last.get("at")}, {last.get("name")} to {last.get("to")}' if last else 'none ever'
+
+
 def state(ctx: Context, now: float) -> list[str]:
     """Figures, a line each; one that cannot be had says so."""
 
@@ -75,6 +83,7 @@ def state(ctx: Context, now: float) -> list[str]:
         of('Temperature', temperature),
         of('Log-ins of the last day', log_ins),
         f'Newest backup: {when(newest) if newest else "none"}',
+        f'Newest copy off this card: {copy(ctx) if data else "not known, data is closed"}',
         f'Lists of updates taken: {facts.stamp(ctx.at("/var/lib/apt/periodic/update-stamp"))}',
         f'Updates installed: {facts.stamp(ctx.at("/var/lib/apt/periodic/upgrade-stamp"))}',
         f'Restart needed: {"yes" if ctx.at("/run/reboot-required").exists() else "no"}',

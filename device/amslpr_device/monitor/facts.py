@@ -210,6 +210,33 @@ def backup(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Probl
         yield Problem('backup', 'there was no backup for two days', 'sudo amslpr-device backup create', runs=6)
 
 
+def copy(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
+    """No copy of any backup of the last days is anywhere else. A new device has the time that its first backup has."""
+    from amslpr_device import backup_records
+    from amslpr_device.backup_places import SUFFIX, Places
+
+    places = Places(ctx.root)
+    if not ctx.is_mounted('/data') or age(ctx, '/nowhere', now) <= 50 * HOUR:
+        return
+    for name in backup_records.archives(places):
+        made = (places.backups / (name + SUFFIX)).stat().st_mtime
+        if abs(now - made) < 8 * DAY and backup_records.copies(places, name):
+            return
+    hint = 'sudo amslpr-device backup push set, or fetch one: both in the run-book backup'
+    # A device that was off makes up for it within minutes.
+    yield Problem('copy', 'no backup of the last 8 days has a copy off this card, and is lost with it', hint, runs=6)
+
+
+def push(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
+    """The server of the operator takes no copies."""
+    from amslpr_device.mail import spool
+    from amslpr_device.push import settings
+
+    note: dict[str, Any] = settings.note(ctx) if spool.is_open(ctx) and settings.is_set(ctx) else {}
+    if note.get('error') and now - float(note.get('since', now)) > HOUR:
+        yield Problem('push', f'backups are not copied away: {note["error"]}', 'sudo amslpr-device backup push test')
+
+
 def updates(ctx: Context, _options: dict[str, Any], now: float) -> Iterator[Problem]:
     """No package list was taken for days: no network, or lists that are not signed or have expired."""
     days = int(age(ctx, '/var/lib/apt/periodic/update-stamp', now) // DAY)
@@ -322,6 +349,8 @@ LOOKS = (
     card,
     reboot,
     backup,
+    copy,
+    push,
     updates,
     clock,
     mail,

@@ -97,6 +97,10 @@ export const web: Breakages = {
   'backup/private': 'copy /var/backups/amslpr; chmod 0644 /var/backups/amslpr/*.age',
   'backup/folder': 'copy /var/backups/amslpr; chmod 0755 /var/backups/amslpr',
 
+  'backup/push-works': 'drop_in amslpr-backup-push Service ExecStartPre=/bin/false',
+  'backup/push-pinned': `copy ${secrets}; echo '["by FTP"]' > ${secrets}/backup-push.json`,
+  'backup/push-sandbox': `drop_in amslpr-backup-push Service ${loose}`,
+
   'central-logs/works': 'drop_in amslpr-logs Service ExecStartPre=/bin/false',
   'central-logs/settings': `copy ${secrets}; echo '["by UDP"]' > ${secrets}/logs.json`,
 };

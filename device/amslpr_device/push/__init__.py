@@ -1,0 +1,1 @@
+"""Copies of backups, sent to a server of the operator over SFTP."""
