@@ -9,6 +9,9 @@ unlock enrol        enrol the site's unlock method again  (sudo)
 backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
+tls show            the certificate, and how it is renewed (no sudo)
+tls request         print a request for your authority (sudo)
+tls install FILE    the certificate that it made of that (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 tls public NAME     one of a public authority, by certbot (sudo)
 tls private         the device's own again             (sudo)
@@ -88,6 +91,14 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import certificate
 
         return certificate.main(Context())
+    if verb == 'tls' and rest == ['show']:
+        code, text = asked('tls show')
+        print(text, end='', file=sys.stderr if code else sys.stdout)
+        return code
+    if verb == 'tls' and rest[:1] in (['request'], ['install']):
+        from amslpr_device.authority import command as authority
+
+        return authority.main(Context(), rest)
     if verb == 'tls' and rest[:1] in (['public'], ['private'], ['acme']):
         from amslpr_device import acme
 
@@ -148,6 +159,10 @@ def readable(text: str) -> str:
         lines.append(f'Isolated {found["isolated"]}. To connect it again: sudo amslpr-device isolate end')
     if found['opened_by_recovery']:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
+    if found.get('request_waits'):
+        from amslpr_device.authority.command import WAITS
+
+        lines.append(WAITS)
     if found['clock'] != 'compared':
         lines.append('Clock: compared with no time server since the start, so it may be wrong')
     lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]
