@@ -204,11 +204,13 @@ def test_a_server_with_it_is_believed_by_whoever_trusts_the_root(
     try:
         ask = ['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-verify_return_error', '-CAfile']
         ask += [str(company.root.pem), '-verify_hostname', 'gate.example', '-servername', 'gate.example']
+        done = subprocess.run(ask, input='', capture_output=True, text=True, check=False)
         for _ in range(50):
-            done = subprocess.run(ask, input='', capture_output=True, text=True, check=False)
+            # It does not listen yet.
             if 'Connection refused' not in done.stderr:
                 break
             time.sleep(0.1)
+            done = subprocess.run(ask, input='', capture_output=True, text=True, check=False)
     finally:
         server.kill()
         server.wait()
@@ -329,18 +331,18 @@ def test_a_chain_out_of_order(device: Context, company: Company, csr: Path) -> N
     text = company.leaf(csr, *NAMES) + company.root.pem.read_text() + company.between.pem.read_text()
     reasons = refused(device, text)
     assert reasons == [
-        'certificate 1 (CN=gate-north) is not signed by certificate 2 (CN=Company Root) but by certificate 3: the order '
-        'is wrong',
-        'certificate 2 (CN=Company Root) is not signed by certificate 3 (CN=Company Devices) but by itself: a root is the '
-        'last of a file, or not in it',
+        'certificate 1 (CN=gate-north) is not signed by certificate 2 (CN=Company Root) but by certificate 3: the '
+        'order is wrong',
+        'certificate 2 (CN=Company Root) is not signed by certificate 3 (CN=Company Devices) but by itself: a root is '
+        'the last of a file, or not in it',
     ]
 
 
 def test_a_chain_with_a_gap(device: Context, company: Company, csr: Path) -> None:
     (reason,) = refused(device, company.leaf(csr, *NAMES) + company.root.pem.read_text())
     assert reason == (
-        'certificate 1 (CN=gate-north) is not signed by certificate 2 (CN=Company Root): its issuer, CN=Company Devices, '
-        'is not in the file'
+        'certificate 1 (CN=gate-north) is not signed by certificate 2 (CN=Company Root): its issuer, CN=Company '
+        'Devices, is not in the file'
     )
 
 
