@@ -6,12 +6,12 @@ export const tls = defineStage({
   name: 'tls',
   title: 'Keep the TLS key on the device that made it',
   about:
-    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. A timer makes a new certificate with the same key before the old one ends. A certificate of a company CA takes its place by the run-book, one of Let’s Encrypt by certbot with `acme: true` and a public name.',
+    'The first boot makes an ECDSA P-256 key and a certificate for the names and addresses of the site: the image holds neither. A timer makes a new certificate with the same key before the old one ends. A certificate of a company CA takes its place by `amslpr-device tls request` and `tls install`, one of Let’s Encrypt by certbot with `acme: true` and a public name.',
   guide: {
     12: built('/etc/amslpr/ssl/key.pem is made on the first boot, 600, on the encrypted data partition.'),
     17: runBook(
       'certificates',
-      "HTTPS works from the first boot with the device's own certificate; a company's comes by the run-book, Let's Encrypt's by certbot with `tls.acme` where the device has a public name.",
+      "HTTPS works from the first boot with the device's own certificate; a company's CA signs the request of the device (`amslpr-device tls request` and `tls install`), Let's Encrypt's comes by certbot with `tls.acme` where the device has a public name.",
     ),
     18: built('TLS 1.2 and 1.3 only; the settings are those of items 41 to 46.'),
     19: runBook('certificates', 'SSL Labs only reaches public hosts: testssl.sh and sslscan from the same network.'),

@@ -116,7 +116,8 @@ def renew(ctx: Context, reload: Callable[[], None]) -> str:
         trial.write_bytes(whole)
         if not usable(ctx, trial, names):
             raise StepError('what the authority gave is not good for this device: the old one stays', HINT)
-    write(ctx.at(tls.FOLDER) / 'cert.pem', whole, 0o644)
+    with certificate.alone(ctx):
+        write(ctx.at(tls.FOLDER) / 'cert.pem', whole, 0o644)
     reload()
     return f'A certificate for {", ".join(names)} was issued'
 
@@ -149,7 +150,7 @@ def end(ctx: Context, reload: Callable[[], None]) -> None:
         (folder / name).unlink(missing_ok=True)
     public = tls.public_key(ctx, folder / 'key.pem')
     if certificate.is_foreign(ctx, folder / 'cert.pem', public):
-        with tempfile.TemporaryDirectory(dir=ctx.run_folder) as place:
+        with tempfile.TemporaryDirectory(dir=ctx.run_folder) as place, certificate.alone(ctx):
             write(folder / 'cert.pem', tls.issue(ctx, folder / 'key.pem', Path(place))[1], 0o644)
     reload()
 

@@ -7,10 +7,13 @@ leaves is the old certificate or the new one; a mark in /run makes the next run 
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from amslpr_device.context import Context, StepError
@@ -19,6 +22,8 @@ from amslpr_device.steps import site, tls
 
 DAY = 86_400
 FOREIGN = 14 * DAY
+# There while nginx may have another certificate than the one in place.
+MARK = 'certificate-renewed'
 
 
 def main(ctx: Context) -> int:
@@ -34,12 +39,19 @@ def main(ctx: Context) -> int:
 
 def renew(ctx: Context, reload: Callable[[], None]) -> str:
     """Makes a certificate when the one that is there is due, and says what was done; raises StepError."""
-    folder = ctx.at(tls.FOLDER)
-    key, certificate = folder / 'key.pem', folder / 'cert.pem'
+    key = ctx.at(tls.FOLDER) / 'key.pem'
     public = tls.public_key(ctx, key)
     if not ctx.site or not public:
         raise StepError(f'{key} is not there or is no key', 'open the data partition: amslpr-device unlock')
-    mark = ctx.run_folder / 'certificate-renewed'
+    with alone(ctx):
+        return renew_with(ctx, key, public, reload)
+
+
+def renew_with(ctx: Context, key: Path, public: bytes, reload: Callable[[], None]) -> str:
+    """The same, with the key and while nobody else changes the certificate."""
+    folder = key.parent
+    certificate = folder / 'cert.pem'
+    mark = ctx.run_folder / MARK
     # A public authority that has not answered in time is followed by our own: trust is lost, the service is not.
     followed = (folder / 'acme.json').exists() and ends_within(ctx, certificate, 0)
     if is_foreign(ctx, certificate, public) and not followed:
@@ -48,6 +60,9 @@ def renew(ctx: Context, reload: Callable[[], None]) -> str:
                 'the certificate of another authority ends within 14 days, or has ended',
                 'get a new one: docs/runbooks/certificates.md',
             )
+        if mark.exists():
+            reload()
+            mark.unlink()
         return 'The certificate is of another authority and stays'
     if not followed and tls.certificate_ok(ctx, certificate, public) and not ends_within(ctx, certificate, due(ctx)):
         if not mark.exists():
@@ -64,6 +79,14 @@ def renew(ctx: Context, reload: Callable[[], None]) -> str:
     reload()
     mark.unlink()
     return 'A new certificate was made with the same key'
+
+
+@contextmanager
+def alone(ctx: Context) -> Iterator[None]:
+    """One at a time puts a certificate in place: the timers, and people."""
+    with open(ctx.run_folder / 'tls.lock', 'w', opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def due(ctx: Context) -> int:

@@ -10,6 +10,9 @@ backup list         what backups there are                (no sudo)
 backup create|verify|cat, restore FILE                    (sudo)
 backup push set|key|show|test|off copies to a server by SFTP (sudo)
 app list|update ARCHIVE|rollback  releases of the application (sudo)
+tls show            the certificate, and how it is renewed (no sudo)
+tls request         print a request for your authority (sudo)
+tls install FILE    the certificate that it made of that (sudo)
 tls renew           a new certificate, when it is due  (sudo)
 tls public NAME     one of a public authority, by certbot (sudo)
 tls private         the device's own again             (sudo)
@@ -89,6 +92,14 @@ def main(arguments: list[str]) -> int:
         from amslpr_device import certificate
 
         return certificate.main(Context())
+    if verb == 'tls' and rest == ['show']:
+        code, text = asked('tls show')
+        print(text, end='', file=sys.stderr if code else sys.stdout)
+        return code
+    if verb == 'tls' and rest[:1] in (['request'], ['install']):
+        from amslpr_device.authority import command as authority
+
+        return authority.main(Context(), rest)
     if verb == 'tls' and rest[:1] in (['public'], ['private'], ['acme']):
         from amslpr_device import acme
 
@@ -151,6 +162,10 @@ def readable(text: str) -> str:
         lines.append('It was opened by the recovery key. Next: sudo amslpr-device unlock enrol')
     if found['copies'] == 'none':
         lines.append('Backups: none has ever been copied off this card. Next: sudo amslpr-device backup push set')
+    if found.get('request_waits'):
+        from amslpr_device.authority.command import WAITS
+
+        lines.append(WAITS)
     if found['clock'] != 'compared':
         lines.append('Clock: compared with no time server since the start, so it may be wrong')
     lines += [f'Alert: {one["text"]}' + (f'. Next: {one["hint"]}' if one['hint'] else '') for one in found['alerts']]

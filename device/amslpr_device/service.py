@@ -27,7 +27,7 @@ from amslpr_device.steps.data_open import BY_RECOVERY
 SOCKET = '/run/amslpr-device.sock'
 # Words of status for the states of the container's record; any other means that there is none yet.
 DATA = {'live': 'closed', 'adopting': 'to adopt', 'cloned': 'to adopt'}
-VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list')
+VERBS = ('status', 'report', 'bundle', 'unlock', 'backup list', 'tls show')
 
 
 def ask(verb: str, secret: str = '') -> tuple[int, str]:
@@ -55,7 +55,9 @@ def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
     """Exit code and text for a verb."""
     site.recall(ctx)
     if verb == 'status':
-        return 0, json.dumps(facts(ctx)) + '\n'
+        from amslpr_device.authority import command as authority
+
+        return 0, json.dumps({**facts(ctx), 'request_waits': authority.waits(ctx)}) + '\n'
     if verb == 'report':
         return 0, (ctx.boot / 'report.json').read_text().rstrip() + '\n'
     if verb == 'bundle':
@@ -68,6 +70,10 @@ def answer(ctx: Context, verb: str, secret: str = '') -> tuple[int, str]:
             ['/usr/sbin/amslpr-device', 'backup', 'list'], capture_output=True, text=True, check=False
         )
         return done.returncode, done.stdout + done.stderr
+    if verb == 'tls show':
+        from amslpr_device.authority import command as authority
+
+        return authority.shown(ctx)
     return 2, f'the service answers: {", ".join(VERBS)}\n'
 
 

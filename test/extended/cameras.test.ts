@@ -57,8 +57,7 @@ beforeAll(async () => {
     ip link add link ${card} name tagged type vlan id 20
     ip link set tagged up
     ip address add ${CAMERA}/24 dev tagged
-    ip -6 address replace fe80::c1/64 dev ${card} nodad
-    ip -6 address replace fe80::c2/64 dev tagged nodad
+    ip -6 address replace fe80::20/64 dev tagged nodad
     for port in 554 9000; do systemd-run --quiet python3 -m http.server $port --directory /usr/share/doc; done`);
   const links = await asRoot(device)('ip -6 -oneline address show scope link');
   linkLocal = /^\d+: (?!cameras)\S+ +inet6 (fe80:[^/]+)/m.exec(links)?.[1] ?? '';

@@ -43,6 +43,8 @@ req_extensions = request
 [name]
 CN = {name}
 [request]
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth
 subjectAltName = {names}
 [leaf]
 basicConstraints = critical,CA:FALSE
@@ -140,11 +142,21 @@ def make(ctx: Context) -> None:
     if not public_key(ctx, key):
         write(key, ctx.run(['openssl', 'genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256']), 0o600)
     with tempfile.TemporaryDirectory(dir=ctx.run_folder) as place:
-        request, certificate = issue(ctx, key, Path(place))
+        wanted, certificate = issue(ctx, key, Path(place))
     if ctx.site.get('tls', {}).get('mode') == 'csr':
-        write(folder / 'request.csr', request, 0o644)
+        write(folder / 'request.csr', wanted, 0o644)
     if not certificate_ok(ctx, folder / 'cert.pem', public_key(ctx, key)):
         write(folder / 'cert.pem', certificate, 0o644)
+
+
+def request(ctx: Context, key: Path, place: Path) -> Path:
+    """A request for a certificate, and beside it the settings for one by the key itself."""
+    listed = ','.join(f'IP:{one}' if is_address(one) else f'DNS:{one}' for one in names(ctx))
+    config = place / 'openssl.cnf'
+    config.write_text(CONFIG.format(folder=place, name=ctx.site['hostname'], names=listed))
+    path = place / 'request.csr'
+    ctx.run(['openssl', 'req', '-new', '-key', str(key), '-config', str(config), '-out', str(path)])
+    return path
 
 
 def issue(ctx: Context, key: Path, place: Path) -> tuple[bytes, bytes]:
@@ -152,12 +164,8 @@ def issue(ctx: Context, key: Path, place: Path) -> tuple[bytes, bytes]:
 
     A clock that is ahead of that makes it start no later: it must still be good when the time has been corrected.
     """
-    listed = ','.join(f'IP:{one}' if is_address(one) else f'DNS:{one}' for one in names(ctx))
-    config = place / 'openssl.cnf'
-    config.write_text(CONFIG.format(folder=place, name=ctx.site['hostname'], names=listed))
+    made = request(ctx, key, place)
     (place / 'index.txt').touch()
-    request = place / 'request.csr'
-    ctx.run(['openssl', 'req', '-new', '-key', str(key), '-config', str(config), '-out', str(request)])
     start = datetime.fromtimestamp(min(floor(ctx) or time.time(), time.time()), UTC) - timedelta(days=1)
     # Good for the promised days from now on, however long ago the image was built.
     end = datetime.fromtimestamp(time.time(), UTC) + timedelta(days=days(ctx))
@@ -169,12 +177,12 @@ def issue(ctx: Context, key: Path, place: Path) -> tuple[bytes, bytes]:
         '-selfsign',
         '-notext',
         '-config',
-        str(config),
+        str(place / 'openssl.cnf'),
         '-keyfile',
         str(key),
         *dates,
     ]
-    return request.read_bytes(), ctx.run([*arguments, '-in', str(request), '-outdir', str(place)])
+    return made.read_bytes(), ctx.run([*arguments, '-in', str(made), '-outdir', str(place)])
 
 
 def days(ctx: Context) -> int:
