@@ -158,10 +158,11 @@ def broken(name: str, ctx: Context, programs: Programs, monkeypatch: pytest.Monk
     changes[name]()
 
 
-KEYS = (
-    'unit:nginx.service disk:/ files:/data memory load temperature voltage card out-of-memory bans log-ins reboot '
-    'backup copy push lists upgrades clock mail logs integrity audit look:memory'
-).split() + ['usb:0403:6001 at port 1-2']
+KEYS = [
+    *'unit:nginx.service disk:/ files:/data memory load temperature voltage card out-of-memory bans log-ins reboot '
+    'backup copy push lists upgrades clock mail logs integrity audit look:memory'.split(),
+    'usb:0403:6001 at port 1-2',
+]
 
 
 @pytest.mark.parametrize('name', KEYS)
