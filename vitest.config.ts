@@ -8,7 +8,15 @@ export default defineConfig({
   test: {
     projects: [
       // Their modules are loaded once for all files: no test changes what a module holds.
-      { test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'], exclude: ['**/*.slow.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          isolate: false,
+          include: ['test/unit/**/*.test.ts'],
+          exclude: ['**/*.slow.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       { test: { name: 'golden', isolate: false, include: ['test/golden/**/*.test.ts'] } },
       {
         test: {

@@ -34,6 +34,7 @@ export const programs: Readonly<Record<string, readonly string[]>> = {
 export const elsewhere: Readonly<Record<string, string>> = {
   age: 'on the machine that has the keys',
   git: 'named as what nobody should do',
+  install: 'on the server of copies',
   nc: 'named as not installed',
   nmap: 'on another computer in the network',
   scp: 'on the operator’s machine',
