@@ -2,8 +2,8 @@
 
 Checked by reading them: the key parses, the certificate belongs to it, is valid now, and names what it must. A cut
 leaves none or whole files, the key first. The certificate is made again with the same key when it ran out, is not yet
-valid, ends years from now (the clock was wrong) or lacks an address; one of another authority is left alone. With `mode:
-csr` a request lies beside it.
+valid, ends years from now (the clock was wrong) or lacks an address; one of another authority is left alone. With
+`mode: csr` a request lies beside it.
 """
 
 from __future__ import annotations
