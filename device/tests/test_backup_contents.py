@@ -1,4 +1,4 @@
-"""A backup is of one time, is whole, and is the last whatever the clock says; a full disk harms nobody."""
+"""What is in a backup was there at one time, is whole, and is the newest by any clock; a full disk harms nobody."""
 
 from __future__ import annotations
 
