@@ -2,8 +2,8 @@
 
 Accounts, keys and settings are copied first, then SQLite copies the databases, then the files are compared with their
 copies: one that changed meanwhile means that all of it is taken once more. So there was a moment at which everything
-was as it is in the archive. Pictures are read last, and one that was taken or removed meanwhile is no fault: every picture
-that a row of the copy names was there before that row.
+was as it is in the archive. Pictures are read last, and one that was taken or removed meanwhile is no fault: every
+picture that a row of the copy names was there before that row.
 """
 
 import hashlib
