@@ -52,7 +52,7 @@ export const rescue = defineStage({
           lacks: /sulogin/,
         }),
         target: file('Rescue starts SSH behind the firewall', '/etc/systemd/system/amslpr-rescue.target', {
-          matches: /^Wants=.*\bufw\.service ssh\.service\b/m,
+          matches: [/^Wants=.*\bufw\.service ssh\.service\b/m, /^Wants=systemd-user-sessions\.service$/m],
         }),
       },
     };
