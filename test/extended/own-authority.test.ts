@@ -24,7 +24,7 @@ let device: Device;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'amslpr-authority-'));
   authority = await ownAuthority(folder);
-  const edit = (text: string): string => text.replace('mode: self-signed', 'mode: csr');
+  const edit = (text: string): string => text.replace(/^ {2}mode: self-signed$/m, '  mode: csr');
   card = await drive((await builtImage()).image, { unlock: 'card', edit }, HOST);
   device = await card.login();
   await device.waitFor('ready', PATIENCE.ready);
@@ -123,7 +123,8 @@ describe('the certificate of an authority', () => {
     expect(await served()).toEqual(installed);
     device = await restart(card, device);
     await device.waitFor('ready', PATIENCE.ready);
-    expect(await served()).toEqual(installed);
+    // The device is ready a moment before nginx listens.
+    await expect.poll(() => served().catch(() => []), { timeout: 300_000, interval: 2000 }).toEqual(installed);
     for (const name of [HOST, NAME]) expect(await verified(name)).toBe(OK);
     expect(await device.audit('tls', 'nginx')).not.toContainEqual(expect.objectContaining({ outcome: 'fail' }));
   });
