@@ -14,7 +14,7 @@ export default defineConfig({
           isolate: false,
           include: ['test/unit/**/*.test.ts'],
           exclude: ['**/*.slow.test.ts'],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       { test: { name: 'golden', isolate: false, include: ['test/golden/**/*.test.ts'] } },
