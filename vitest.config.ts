@@ -8,15 +8,7 @@ export default defineConfig({
   test: {
     projects: [
       // Their modules are loaded once for all files: no test changes what a module holds.
-      {
-        test: {
-          name: 'unit',
-          isolate: false,
-          include: ['test/unit/**/*.test.ts'],
-          exclude: ['**/*.slow.test.ts'],
-          testTimeout: 60_000,
-        },
-      },
+      { test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'], exclude: ['**/*.slow.test.ts'] } },
       { test: { name: 'golden', isolate: false, include: ['test/golden/**/*.test.ts'] } },
       {
         test: {

@@ -127,7 +127,7 @@ def test_a_writer_at_work(places: Places) -> None:
     # A host that has other work needs longer for a backup, and the writer's rest has to be longer than one.
     began = time.monotonic()
     backup.create(places)
-    rest = max(0.75, 5 * (time.monotonic() - began))
+    rest = max(0.75, 2 * (time.monotonic() - began))
 
     def write() -> None:
         count = 0
