@@ -7,7 +7,6 @@ tls show               the certificate that is in place                         
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,11 +14,11 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from amslpr_device import certificate
+from amslpr_device import administration, certificate
 from amslpr_device.authority import judge, read
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import write
-from amslpr_device.steps import site, tls
+from amslpr_device.steps import tls
 
 CLOSED = ('there is no TLS key', 'open the data partition: amslpr-device unlock')
 WAITS = (
@@ -35,10 +34,8 @@ def main(ctx: Context, rest: list[str]) -> int:
     if len(files) > (1 if verb == 'install' else 0):
         print(__doc__, file=sys.stderr)
         return 2
-    if ctx.real and os.geteuid() != 0:
-        print(f'sudo is needed: sudo amslpr-device tls {verb}', file=sys.stderr)
+    if administration.lacks_sudo(ctx, f'tls {verb}'):
         return 1
-    site.recall(ctx)
     try:
         if verb == 'request':
             sys.stdout.write(request(ctx).decode())

@@ -11,39 +11,25 @@ logs send      what the unit amslpr-logs.service runs
 
 from __future__ import annotations
 
-import os
 import ssl
 import sys
 import tempfile
 from pathlib import Path
 
+from amslpr_device import administration
 from amslpr_device.context import Context
 from amslpr_device.files import write, write_record
 from amslpr_device.logs import forward
-from amslpr_device.mail import spool
-from amslpr_device.mail.command import CLOSED
 from amslpr_device.say import WARNING, say
-from amslpr_device.site_file import LOGS, validate_part
-from amslpr_device.steps import site
+from amslpr_device.site_file import LOGS
 
 NONE = 'no log leaves this device: sudo amslpr-device logs set < server.yaml'
 
 
 def main(rest: list[str], ctx: Context | None = None) -> int:
     """Returns the exit code."""
-    ctx = ctx or Context()
     verbs = {'show': show, 'set': take, 'ca': ca, 'client': client, 'off': off, 'test': test, 'send': flush}
-    if len(rest) != 1 or rest[0] not in verbs:
-        print(__doc__, file=sys.stderr)
-        return 2
-    if ctx.real and os.geteuid() != 0:
-        print(f'sudo is needed: sudo amslpr-device logs {rest[0]}', file=sys.stderr)
-        return 1
-    site.recall(ctx)
-    if not spool.is_open(ctx):
-        print(CLOSED, file=sys.stderr)
-        return 0 if rest[0] == 'send' else 1
-    return verbs[rest[0]](ctx)
+    return administration.answer(ctx or Context(), 'logs', str(__doc__), verbs, rest)
 
 
 def place(ctx: Context) -> Path:
@@ -67,11 +53,8 @@ def show(ctx: Context) -> int:
 
 def take(ctx: Context) -> int:
     """Sets the server."""
-    found, problems = validate_part(sys.stdin.buffer.read(65536), LOGS, 'logs')
-    for one in problems:
-        print(f'standard input: line {one.line}: {one.message}', file=sys.stderr)
-    if problems or found is None:
-        print('nothing was changed', file=sys.stderr)
+    found = administration.given(LOGS, 'logs')
+    if found is None:
         return 1
     write_record(place(ctx) / 'logs.json', found)
     print('the server is set; now: sudo amslpr-device logs test')

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from amslpr_device.context import Context
-from amslpr_device.files import write_record
 from amslpr_device.mail import spool
 from amslpr_device.trust import trust
 
@@ -69,17 +68,12 @@ def settings(ctx: Context) -> Server | None:
 
 def note(ctx: Context) -> dict[str, Any]:
     """{cursor, failures, next, error, since}."""
-    try:
-        found = json.loads((ctx.at(spool.PLACE) / 'logs.json').read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return spool.note(ctx, 'logs')
 
 
 def put_note(ctx: Context, found: dict[str, Any]) -> None:
     """Keeps it, if it is something new."""
-    if found != note(ctx):
-        write_record(ctx.at(spool.PLACE) / 'logs.json', found)
+    spool.put_note(ctx, found, 'logs')
 
 
 def text_of(value: Any) -> str:

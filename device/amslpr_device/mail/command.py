@@ -10,33 +10,20 @@ mail send       sends what waits; the unit amslpr-mail.service runs it
 
 from __future__ import annotations
 
-import os
 import sys
 
+from amslpr_device import administration
 from amslpr_device.context import Context
 from amslpr_device.mail import relay, send, spool
 from amslpr_device.say import NOTICE, WARNING, say
-from amslpr_device.steps import site
 
-CLOSED = 'the data partition is closed, and the spool is on it: amslpr-device unlock'
 NO_RELAY = 'there is no mail relay yet: sudo amslpr-device mail set < relay.yaml'
 
 
 def main(rest: list[str], ctx: Context | None = None) -> int:
     """Returns the exit code."""
-    ctx = ctx or Context()
-    if len(rest) != 1 or rest[0] not in ('show', 'set', 'password', 'ca', 'test', 'send'):
-        print(__doc__, file=sys.stderr)
-        return 2
-    if ctx.real and os.geteuid() != 0:
-        print(f'sudo is needed: sudo amslpr-device mail {rest[0]}', file=sys.stderr)
-        return 1
-    site.recall(ctx)
-    if not spool.is_open(ctx):
-        print(CLOSED, file=sys.stderr)
-        # A unit that finds no spool has nothing to do.
-        return 0 if rest[0] == 'send' else 1
-    return {'show': show, 'set': take, 'password': password, 'ca': ca, 'test': test, 'send': flush}[rest[0]](ctx)
+    verbs = {'show': show, 'set': take, 'password': password, 'ca': ca, 'test': test, 'send': flush}
+    return administration.answer(ctx or Context(), 'mail', str(__doc__), verbs, rest)
 
 
 def show(ctx: Context) -> int:

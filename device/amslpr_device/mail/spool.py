@@ -38,19 +38,22 @@ def waiting(ctx: Context) -> list[Path]:
     return sorted(path for path in (ctx.at(PLACE) / 'mail').glob('*.eml') if not path.name.startswith('.'))
 
 
-def note(ctx: Context) -> dict[str, Any]:
-    """How the last attempt went: {failures, next, error, since, lost}; times in seconds since 1970."""
+def note(ctx: Context, name: str = 'mail') -> dict[str, Any]:
+    """How the last attempt went to send what `name` says; times in seconds since 1970.
+
+    {error, since}; for mail and logs also {failures, next}, and {lost} or {cursor}. Empty when all is well.
+    """
     try:
-        found = json.loads((ctx.at(PLACE) / 'mail.json').read_text())
+        found = json.loads((ctx.at(PLACE) / f'{name}.json').read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def put_note(ctx: Context, found: dict[str, Any]) -> None:
+def put_note(ctx: Context, found: dict[str, Any], name: str = 'mail') -> None:
     """Writes that down, if it is something new."""
-    if found != note(ctx):
-        write_record(ctx.at(PLACE) / 'mail.json', found)
+    if found != note(ctx, name):
+        write_record(ctx.at(PLACE) / f'{name}.json', found)
 
 
 def add(ctx: Context, subject: str, text: str) -> Path:

@@ -8,18 +8,17 @@ monitor digest         one mail with the day's facts
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from typing import Any
 
+from amslpr_device import administration
 from amslpr_device.context import Context
 from amslpr_device.logs import forward
 from amslpr_device.mail import relay, spool
 from amslpr_device.monitor import alerts, digest, facts
 from amslpr_device.push import settings as push
 from amslpr_device.say import ALERT, NOTICE, WARNING, say
-from amslpr_device.steps import site
 
 DEFAULTS = {
     'diskPercent': 85,
@@ -46,10 +45,8 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
     if not known:
         print(__doc__, file=sys.stderr)
         return 2
-    if ctx.real and os.geteuid() != 0:
-        print(f'sudo is needed: sudo amslpr-device monitor {rest[0]}', file=sys.stderr)
+    if administration.lacks_sudo(ctx, f'monitor {rest[0]}'):
         return 1
-    site.recall(ctx)
     now = time.time()
     if rest[0] == 'digest':
         text = digest.text(ctx, options(ctx), now)

@@ -14,17 +14,14 @@ import os
 import sys
 from pathlib import Path
 
+from amslpr_device import administration
 from amslpr_device.backup_places import BackupError, Places
 from amslpr_device.backup_records import last_copy
 from amslpr_device.context import Context, StepError
 from amslpr_device.files import write_record
-from amslpr_device.mail import spool
-from amslpr_device.mail.command import CLOSED
 from amslpr_device.push import send, settings
 from amslpr_device.push.sftp import NotCopied
 from amslpr_device.say import NOTICE, WARNING, say
-from amslpr_device.site_file import validate_part
-from amslpr_device.steps import site
 
 NONE = 'no backup is copied to a server: sudo amslpr-device backup push set < server.yaml'
 
@@ -33,18 +30,8 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
     """Returns the exit code."""
     ctx = ctx or Context(Path(os.environ.get('AMSLPR_ROOT', '/')))
     verbs = {'set': take, 'key': key, 'show': show, 'test': test, 'off': off, 'send': flush}
-    if len(rest) != 1 or rest[0] not in verbs:
-        print(__doc__, file=sys.stderr)
-        return 2
-    if ctx.real and os.geteuid() != 0:
-        print(f'sudo is needed: sudo amslpr-device backup push {rest[0]}', file=sys.stderr)
-        return 1
-    site.recall(ctx)
-    if not spool.is_open(ctx):
-        print(CLOSED, file=sys.stderr)
-        return 0 if rest[0] == 'send' else 1
     try:
-        return verbs[rest[0]](ctx)
+        return administration.answer(ctx, 'backup push', str(__doc__), verbs, rest)
     except (StepError, ValueError, OSError) as error:
         print(f'backup push {rest[0]} failed: {error}', file=sys.stderr)
         return 1
@@ -52,12 +39,8 @@ def main(rest: list[str], ctx: Context | None = None) -> int:
 
 def take(ctx: Context) -> int:
     """Sets the server, and makes the device's key for it."""
-    found, problems = validate_part(sys.stdin.buffer.read(65536), settings.PUSH, 'push')
-    for one in problems:
-        hint = f' ({one.hint})' if one.hint else ''
-        print(f'standard input: line {one.line}: {one.message}{hint}', file=sys.stderr)
-    if problems or found is None:
-        print('nothing was changed', file=sys.stderr)
+    found = administration.given(settings.PUSH, 'push')
+    if found is None:
         return 1
     settings.make_key(ctx)
     write_record(settings.file(ctx), found)

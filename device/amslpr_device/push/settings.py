@@ -15,7 +15,7 @@ from typing import Any
 
 from amslpr_device import site_values as values
 from amslpr_device.context import Context
-from amslpr_device.files import write, write_record
+from amslpr_device.files import write
 from amslpr_device.mail import spool
 from amslpr_device.site_file import Fields, Items, Value
 
@@ -129,16 +129,10 @@ def authorized_line(ctx: Context) -> str:
 
 def note(ctx: Context) -> dict[str, Any]:
     """{error, since} while copies fail; empty when the last attempt went well."""
-    try:
-        found = json.loads((ctx.at(spool.PLACE) / 'push.json').read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return spool.note(ctx, 'push')
 
 
 def put_note(ctx: Context, error: str) -> None:
     """Keeps why copies fail and since when, if it is something new; an empty text for success."""
-    before = note(ctx)
-    found = {'error': error, 'since': before.get('since') or int(time.time())} if error else {}
-    if found != before:
-        write_record(ctx.at(spool.PLACE) / 'push.json', found)
+    found = {'error': error, 'since': note(ctx).get('since') or int(time.time())} if error else {}
+    spool.put_note(ctx, found, 'push')
