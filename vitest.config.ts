@@ -7,8 +7,17 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      // Their modules are loaded once for all files: no test changes what a module holds.
-      { test: { name: 'unit', isolate: false, include: ['test/unit/**/*.test.ts'], exclude: ['**/*.slow.test.ts'] } },
+      // Their modules are loaded once for all files: no test changes what a module holds. The time limit is there for
+      // what hangs, on a slow machine too.
+      {
+        test: {
+          name: 'unit',
+          isolate: false,
+          include: ['test/unit/**/*.test.ts'],
+          exclude: ['**/*.slow.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
       { test: { name: 'golden', isolate: false, include: ['test/golden/**/*.test.ts'] } },
       {
         test: {

@@ -78,6 +78,7 @@ export const application = defineStage({
         text(`${release}/RELEASE`, releaseText(brought)),
         symlink('/opt/amslpr/current', release.slice('/opt/amslpr/'.length)),
         overlay('/usr/lib/amslpr/amslpr_wsgi.py'),
+        overlay('/usr/lib/amslpr/amslpr_accounts.py'),
         overlay('/usr/lib/amslpr/gunicorn.conf.py'),
         overlay('/usr/lib/amslpr/try_login.py'),
         overlay('/usr/lib/tmpfiles.d/amslpr.conf'),

@@ -153,9 +153,11 @@ def swap_in(places: Places, items: list[Item], system: Any, tls: bool) -> Path:
         restore_undo.undo(places)
         raise
     try:
-        # A journal of the old database would be played into the new one; sessions may be of accounts that are gone.
+        # A journal of the old database would be played into the new one; the last accounts may be ones that are gone.
         ends = ('', '-journal', '-wal', '-shm')
-        old = [Path(f'{item.target}{end}') for item in items for end in ends] + [places.state / 'flask_session']
+        old = [Path(f'{item.target}{end}') for item in items for end in ends] + [
+            places.state / 'config/users.json.last'
+        ]
         restore_undo.about_to_move(places, old)
         for path in old:
             set_aside(places, aside, path)

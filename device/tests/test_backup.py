@@ -281,8 +281,7 @@ def test_a_cut_restore_is_taken_back(places: Places, capsys: pytest.CaptureFixtu
     change(places, 'DELETE FROM vehicles')
     (places.state / 'config/users.json').write_text('{"users": {"later": {}}}')
     (places.state / 'config/crypto.key').unlink()
-    (places.state / 'flask_session').mkdir()
-    (places.state / 'flask_session/one').write_text('a session')
+    (places.state / 'config/users.json.last').write_text('{"users": {"before": {}}}')
     before = tree(places)
     step = 0
     # The last steps remove the record: from then on the restore counts.

@@ -78,7 +78,7 @@ it('a device that nobody has logged in to is provisioned again by another site f
   const before = await untilStatus((await builtImage()).image, /ready/, { site });
   const now = await boot(before.raw, { unlock: 'card', admin: 'latter' }, 'latter');
   await now.waitFor('ready', PATIENCE.ready);
-  expect(await now.sudo(['hostname'])).toBe('latter\n');
+  expect(await now.sudo(['hostname'])).toBe('latter');
   expect(await now.sudo(['getent', 'passwd', 'former'], { okCodes: [2] })).toBe('');
   const report = (await card?.guest.bootFile('/report.json'))?.toString() ?? '';
   expect(fingerprint(before.report)).toMatch(/^SHA256:/);
@@ -99,7 +99,7 @@ it('an image with signers takes no site file but a signed one', async () => {
   expect(before.report.replaceAll('\0', '').trim()).not.toContain('SHA256:');
   const now = await boot(before.raw, { unlock: 'card' }, 'signed', { sign: key });
   await now.waitFor('ready', PATIENCE.ready);
-  expect(await now.sudo(['hostname'])).toBe('signed\n');
+  expect(await now.sudo(['hostname'])).toBe('signed');
 });
 
 describe('a card in another board', () => {
@@ -118,7 +118,7 @@ describe('a card in another board', () => {
     expect(message).toMatch(new RegExp(`board ${OWN}.*board ${REPAIRED}`));
     expect((await now.ssh.run(['findmnt', '/data'], { okCodes: [0, 1] })).code).toBe(1);
     expect(await now.sudo(['systemctl', 'is-active', 'nginx', 'amslpr', 'ssh'], { okCodes: [0, 3] })).toBe(
-      'inactive\ninactive\nactive\n',
+      'inactive\ninactive\nactive',
     );
     expect(await now.sudo(['amslpr-device', 'adopt-board'])).toMatch(/is the one of the card/);
     await becomes(now, 'ready');
@@ -153,7 +153,7 @@ describe('a card in another board', () => {
       expect(twin[name], name).not.toBe(first[name]);
     }
     expect(twin['volume key']).toBe(first['volume key']);
-    expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept\n');
+    expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept');
     expect((await openBundle(card.guest, card.site.identity)).luksRecoveryKey).not.toBe(luksRecoveryKey);
   });
 });
@@ -180,6 +180,6 @@ it('a new system around the data of an earlier device adopts it with its recover
   expect((await becomes(now, 'waiting')).step).toBe('data');
   await now.ssh.run(['amslpr-device', 'unlock'], { input: `${luksRecoveryKey}\n`, timeout: 600 });
   await becomes(now, 'ready');
-  expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept\n');
-  expect(await now.sudo(['hostname'])).toBe('later\n');
+  expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept');
+  expect(await now.sudo(['hostname'])).toBe('later');
 });

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openBundle } from '../../src/qemu/bundle.ts';
 import type { Device } from '../../src/qemu/device.ts';
 import { get } from '../../src/qemu/probes.ts';
 import { type Drive, drive, PATIENCE, restart } from '../boot/drive.ts';
+import { Visitor } from '../helpers/visitor.ts';
 import { builtImage } from '../image/built-image.ts';
 
 // A data partition that gets full costs backups, and tells it; the application goes on. A backup that was missed while the
@@ -11,6 +13,7 @@ const PROGRAM = '/usr/sbin/amslpr-device';
 const BACKUP = 'amslpr-backup.service';
 const FAILED = `Alert: ${BACKUP} failed`;
 const TRY = '/usr/lib/amslpr/amslpr_device/app/try_row.py';
+const ACCOUNTS = '/var/lib/amslpr/config/users.json';
 const MIB = 2 ** 20;
 
 let card: Drive;
@@ -43,6 +46,8 @@ const takesRow = async (): Promise<string> =>
       `runuser -u amslpr -- python3 -I -B ${TRY} /var/lib/amslpr/data/amslpr.db 2>&1 && echo 'a row was taken'`,
     )
   ).trim();
+const adminPassword = async (): Promise<string> =>
+  (await openBundle(card.guest, card.site.identity)).applicationAdminPassword;
 /** Its process: another one after it died. */
 const running = (): Promise<string> => shell('systemctl show -p MainPID,NRestarts,ActiveState amslpr.service');
 
@@ -85,6 +90,14 @@ describe('a data partition that is full', () => {
     expect(await backup()).toBe('exit-code');
     expect(await archives()).toBe(before);
     expect(await loginPage()).toBe(200);
+    expect(await running()).toBe(process);
+  });
+
+  it('keeps nobody out: the administrator logs in, and the account is still there', async () => {
+    const visitor = new Visitor(card.guest);
+    expect(await visitor.logIn('admin', await adminPassword())).toBe(true);
+    expect((await visitor.page('/vehicles/')).status).toBe(200);
+    expect(await shell(`python3 -c 'import json; print(*json.load(open("${ACCOUNTS}"))["users"])'`)).toBe('admin');
     expect(await running()).toBe(process);
   });
 

@@ -74,7 +74,10 @@ def make(ctx: Context) -> None:
     if not users_ok(users):
         if users.exists():
             users.rename(users.with_name('users.json.damaged'))
-        write(users, accounts(ctx.remember('data.json')['web']), 0o600, OWNER)
+        # The wrapper's copy from before the application's last change.
+        last = users.with_name('users.json.last')
+        text = last.read_text() if users_ok(last) else accounts(ctx.remember('data.json')['web'])
+        write(users, text, 0o600, OWNER)
 
 
 def accounts(password: dict[str, str]) -> str:

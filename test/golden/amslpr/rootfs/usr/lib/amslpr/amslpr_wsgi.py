@@ -6,6 +6,7 @@ not ours to change: it is caught on the way in and out. Needs FLASK_SECRET_KEY a
 them AMSLPR falls back to a published key and a published password.
 """
 
+import contextlib
 import importlib
 import logging
 import logging.handlers
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import amslpr_accounts
 
 HOME = Path(os.environ.get('AMSLPR_HOME', '/opt/amslpr/current'))
 STATE = Path(os.environ.get('AMSLPR_DATA_DIR', '/var/lib/amslpr'))
@@ -38,8 +41,12 @@ def prepare() -> None:
     if len(os.environ.get('FLASK_SECRET_KEY', '')) < 32:
         raise SystemExit('FLASK_SECRET_KEY is missing or shorter than 32 characters: sessions could be forged')
     users = STATE / 'config' / 'users.json'
+    if amslpr_accounts.put_back(users):
+        log.warning('%s could not be read; the accounts before the last change are back', users)
     if not users.is_file():
         raise SystemExit(f'{users} is missing: the application would make the account admin with a published password')
+    with contextlib.suppress(OSError):
+        amslpr_accounts.keep(users)
     for folder in ('data', 'data/images', 'config', 'backups', 'flask_session'):
         (STATE / folder).mkdir(mode=0o750, parents=True, exist_ok=True)
     (STATE / 'config').chmod(0o700)
@@ -50,6 +57,12 @@ def prepare() -> None:
     sys.path.insert(0, str(HOME))
     # Last, so that a real package of the same name wins.
     sys.path.append(str(Path(__file__).parent / 'shims'))
+
+
+def writes_accounts(environ: dict[str, Any]) -> bool:
+    """Whether AMSLPR may write users.json for this request: a log-in notes its time there."""
+    path = environ.get('PATH_INFO', '')
+    return environ['REQUEST_METHOD'] == 'POST' and (path in LOGIN_PATHS or ACCOUNT_PATHS.match(path) is not None)
 
 
 def acceptable(password: str, account: str = '') -> bool:
@@ -202,8 +215,9 @@ def load() -> Wsgi:
     logging.getLogger().setLevel(logging.INFO)
     log_to_file()
     guard(app)
+    guarded = amslpr_accounts.kept(app.wsgi_app, STATE / 'config' / 'users.json', writes_accounts)
     # Inside out: nginx sets the X-Forwarded headers, exactly one of each.
-    app.wsgi_app = ProxyFix(responses(app.wsgi_app), x_for=1, x_proto=1, x_host=1)
+    app.wsgi_app = ProxyFix(responses(guarded), x_for=1, x_proto=1, x_host=1)
     return app
 
 
