@@ -4,16 +4,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckResult } from '../../src/core/check.ts';
 import { StepError } from '../../src/core/errors.ts';
+import { PATIENCE as BY_MACHINE } from '../../src/qemu/check.ts';
 import { type Device, openDevice } from '../../src/qemu/device.ts';
 import { type EphemeralSite, ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
 import { type Guest, type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
 
-/** Seconds; a busy host of two cores needs a third of it. */
-export const PATIENCE = { ssh: 900, ready: 900 };
+/** Seconds under virt; a busy host of two cores needs a third of it. */
+export const PATIENCE = BY_MACHINE.virt;
 
 export interface Drive {
   readonly guest: Guest;
   readonly site: EphemeralSite;
+  /** Seconds to wait for SSH or a state. */
+  readonly patience: number;
   /** Logs in again, after a restart. */
   login(): Promise<Device>;
   stop(): Promise<void>;
@@ -45,8 +48,9 @@ export async function drive(
     const unlock = typeof choice === 'string' ? { unlock: choice } : choice;
     const site = await ephemeralSite(folder, unlock, hostname);
     const guest = await startGuest(image, { site: site.site, ...more });
+    const patience = BY_MACHINE[guest.machine.name].ssh;
     try {
-      await guest.waitForSsh(PATIENCE.ssh);
+      await guest.waitForSsh(patience);
     } catch (error) {
       await guest.stop();
       throw error;
@@ -55,7 +59,7 @@ export async function drive(
       await guest.stop();
       await drop();
     };
-    return { guest, site, login: () => patiently(() => openDevice(guest, site)), stop };
+    return { guest, site, patience, login: () => patiently(() => openDevice(guest, site)), stop };
   } catch (error) {
     await drop();
     throw error;
@@ -63,12 +67,12 @@ export async function drive(
 }
 
 /** Restarts the guest from within and logs in again. */
-export async function restart({ guest, login }: Drive, device: Device): Promise<Device> {
+export async function restart({ guest, login, patience }: Drive, device: Device): Promise<Device> {
   const before = guest.starts();
   // The connection breaks at once: whatever ssh says about it is no failure.
   await device.sudo(['systemctl', 'reboot'], { okCodes: [0, 255] });
   await device.ssh.close();
-  await guest.waitForRestart(before, PATIENCE.ssh);
+  await guest.waitForRestart(before, patience);
   return login();
 }
 

@@ -1,15 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hostRunner } from '../../src/host/runner.ts';
-import type { Board } from '../../src/qemu/board.ts';
-import { openBundle } from '../../src/qemu/bundle.ts';
-import type { Device, DeviceStatus } from '../../src/qemu/device.ts';
-import type { UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
-import { type Drive, drive, failures, PATIENCE, restart } from '../boot/drive.ts';
+import { failures } from '../boot/drive.ts';
 import { type TangServer, tangServer } from '../helpers/tang-server.ts';
 import { tpmImage } from '../helpers/tpm-image.ts';
+import { cardMethod, Site } from '../helpers/unlock-site.ts';
 import { builtImage } from '../image/built-image.ts';
 import { scratch } from '../image/small-image.ts';
 
@@ -23,103 +18,6 @@ beforeAll(async () => {
   place = await scratch();
 });
 afterAll(() => place[Symbol.asyncDispose]());
-
-/** One device of a method, and what a person does with it. */
-class Site {
-  board: Board = {};
-  card!: Drive;
-  device!: Device;
-
-  async boot(choice: UnlockChoice, hostname: string, given?: string): Promise<void> {
-    const image = given ?? (await builtImage()).image;
-    this.card = await drive(image, choice, hostname, { board: this.board });
-    this.device = await this.card.login();
-  }
-
-  /** Waits for one state whatever comes before: a device that waits may go on by itself. */
-  async becomes(state: string, step = ''): Promise<DeviceStatus> {
-    const deadline = Date.now() + PATIENCE.ready * 1000;
-    let found = await this.device.status();
-    while ((found.state !== state || !found.step.startsWith(step)) && Date.now() < deadline) {
-      await sleep(3000);
-      found = await this.device.status();
-    }
-    expect(found).toMatchObject({ state });
-    return found;
-  }
-
-  async restart(): Promise<void> {
-    this.device = await restart(this.card, this.device);
-  }
-
-  async recoveryKey(): Promise<string> {
-    return (await openBundle(this.card.guest, this.card.site.identity)).luksRecoveryKey;
-  }
-
-  /** Gives a secret as a person does, and tells how that ended. */
-  async unlock(secret: string): Promise<{ code: number; said: string }> {
-    const { code, stdout, stderr } = await this.device.ssh.run(['amslpr-device', 'unlock'], {
-      input: `${secret}\n`,
-      okCodes: [0, 1],
-      timeout: 600,
-    });
-    return { code, said: `${stdout}${stderr}` };
-  }
-
-  async enrol(more = ''): Promise<void> {
-    const input = `${await this.recoveryKey()}\n${more}`;
-    const said = await this.device.sudo(['amslpr-device', 'unlock', 'enrol'], { input, timeout: 600 });
-    expect(said).toMatch(/is enrolled again/);
-    // The new key and the recovery key, and no other way in.
-    const dump = await this.device.sudo(['sh', '-c', 'cryptsetup luksDump /dev/disk/by-partuuid/*-04']);
-    expect(dump.match(/^ {2}\d+: luks2$/gm)).toHaveLength(2);
-  }
-
-  /** Data closed, nothing of the application up, SSH there, and the cause wherever people look. */
-  async closed(cause: RegExp, next: RegExp, state = 'waiting'): Promise<void> {
-    const { message, hint } = await this.becomes(state, 'data-open');
-    expect(message).toMatch(cause);
-    expect(hint).toMatch(next);
-    const { code } = await this.device.ssh.run(['findmnt', '/data'], { okCodes: [0, 1] });
-    expect(code).toBe(1);
-    const { stdout } = await this.device.ssh.run(['systemctl', 'is-active', 'nginx', 'amslpr', 'ssh'], {
-      okCodes: [0, 3],
-    });
-    expect(stdout.split('\n')).toEqual(['inactive', 'inactive', 'active']);
-    expect((await this.card.guest.bootFile('/STATUS.TXT'))?.toString()).toMatch(cause);
-    expect((await readFile(this.card.guest.console, 'latin1')).replaceAll('\r\n', ' ')).toMatch(cause);
-  }
-
-  /** Data open and the application up. */
-  async ready(): Promise<void> {
-    await this.becomes('ready');
-    await this.device.ssh.run(['findmnt', '/data']);
-    await this.applicationIsUp();
-  }
-
-  async applicationIsUp(): Promise<void> {
-    const deadline = Date.now() + 300_000;
-    while (true) {
-      const { stdout } = await this.device.ssh.run(['systemctl', 'is-active', 'nginx', 'amslpr'], { okCodes: [0, 3] });
-      if (stdout === 'active\nactive') return;
-      if (Date.now() > deadline) expect(stdout).toBe('active\nactive');
-      await sleep(3000);
-    }
-  }
-
-  async openByRecovery(): Promise<void> {
-    const { code, said } = await this.unlock(await this.recoveryKey());
-    expect(said).toMatch(/ready/);
-    expect(code).toBe(0);
-    await this.ready();
-    expect((await this.device.ssh.run(['amslpr-device', 'status'])).stdout).toMatch(/unlock enrol/);
-  }
-
-  async stop(): Promise<void> {
-    await this.device?.ssh.close();
-    await this.card?.stop();
-  }
-}
 
 describe('the method usb-key', () => {
   const site = new Site();
@@ -286,30 +184,7 @@ describe('the method tang', () => {
 });
 
 describe('the method card', () => {
-  const site = new Site();
-  const lost = /the machine key cannot be read: No such file/;
-  afterAll(() => site.stop());
-
-  it('stays closed when its key is gone', async () => {
-    await site.boot({ unlock: 'card' }, 'card');
-    await site.ready();
-    await site.device.sudo(['rm', '/var/lib/amslpr-device/keys/data.key']);
-    await site.restart();
-    await site.closed(lost, /amslpr-device unlock;.*unlock enrol/, 'failed');
-  });
-
-  it('is opened by the recovery key, at this start alone', async () => {
-    await site.openByRecovery();
-    await site.restart();
-    await site.closed(lost, /unlock enrol/, 'failed');
-  });
-
-  it('is enrolled again, and opened, by one command', async () => {
-    await site.enrol();
-    await site.ready();
-    await site.restart();
-    await site.ready();
-  });
+  cardMethod(new Site());
 });
 
 describe('the method passphrase', () => {
