@@ -45,12 +45,16 @@ export function qemuArguments(input: CommandInput): string[] {
     [ports.http, 80],
     [ports.https, 443],
   ].map(([from, to]) => `hostfwd=tcp:127.0.0.1:${from}-:${to}`);
+  // QEMU's router takes every IPv6 packet on a cable for one that it has to pass on, and says that there is no way.
+  const six = board?.cable?.only === true ? ['ipv6=off'] : [];
   const serial = interactive
     ? `stdio,id=serial,signal=off,logfile=${input.console},logappend=on`
     : `file,id=serial,path=${input.console},append=on`;
   const common = [
     ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-display', 'none', '-monitor', 'none'],
-    ...(machine === 'virt' && board?.network === 'none' ? [] : ['-netdev', ['user', 'id=net', ...forward].join(',')]),
+    ...(machine === 'virt' && board?.network === 'none'
+      ? []
+      : ['-netdev', ['user', 'id=net', ...six, ...forward].join(',')]),
     ...['-chardev', serial, '-qmp', `unix:${input.qmp},server=on,wait=off`],
     // A restart has to read the boot partition again, as the firmware does: QEMU ends, and is started anew.
     ...['-no-reboot', '-nodefaults'],
