@@ -167,5 +167,6 @@ def build(ctx: Context, target: Path, own: str, recovery: bytes, given: bytes) -
     if not luks.opens(ctx, target, recovery):
         raise StepError('the recovery key does not open the new container', 'the card may be broken: use another one')
     luks.open_container(ctx, target, key)
-    ctx.run(['mkfs.ext4', '-q', '-F', '-L', luks.LABEL, '-m', '1', str(ctx.mapped)])
+    # e2fsck 1.47 rebuilds a lost orphan file into blocks that do not exist, and the kernel then refuses the file system.
+    ctx.run(['mkfs.ext4', '-q', '-F', '-O', '^orphan_file', '-L', luks.LABEL, '-m', '1', str(ctx.mapped)])
     os.sync()

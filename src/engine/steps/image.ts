@@ -68,7 +68,8 @@ const ROOT = `
 image=/tmp/out/image.img; uuid=$1; seed=$2
 mount -t tmpfs -o mode=755 tmpfs /tmp/image/boot/firmware
 touch -d "@$SOURCE_DATE_EPOCH" /tmp/image/boot/firmware
-mke2fs -q -t ext4 -L rootfs -U "$uuid" -E "hash_seed=$seed,offset=${ROOT_START * SECTOR},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" -m 1 -d /tmp/image "$image" "$3"
+# e2fsck 1.47 rebuilds a lost orphan file into blocks that do not exist, and the kernel then refuses the file system.
+mke2fs -q -t ext4 -O ^orphan_file -L rootfs -U "$uuid" -E "hash_seed=$seed,offset=${ROOT_START * SECTOR},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0" -m 1 -d /tmp/image "$image" "$3"
 `;
 
 /**
