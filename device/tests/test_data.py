@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from pathlib import Path
 
@@ -237,3 +238,15 @@ def test_a_file_system_that_cannot_be_mended_is_left_alone_with_a_way_out(ctx: C
         data_open.mount(ctx)
     assert 'e2fsck -fy /dev/mapper/amslpr-data' in raised.value.hint
     assert ctx.mapped.read_bytes() == before
+
+
+def test_a_file_system_that_lost_its_beginning_can_be_mended(ctx: Context) -> None:
+    with ctx.mapped.open('wb') as file:
+        file.truncate(1 << 30)
+    data.make_file_system(ctx)
+    with ctx.mapped.open('r+b') as file:
+        file.write(random.Random(1).randbytes(48 << 20))
+    mended = subprocess.run(['e2fsck', '-fy', str(ctx.mapped)], capture_output=True, check=False)
+    assert mended.returncode == 1
+    assert ctx.mapped.stat().st_size == 1 << 30
+    subprocess.run(['e2fsck', '-fn', str(ctx.mapped)], capture_output=True, check=True)

@@ -157,6 +157,15 @@ def new_secrets(ctx: Context, container: str, generation: int) -> dict[str, Any]
     }
 
 
+def make_file_system(ctx: Context) -> None:
+    """An empty ext4 in the open container, of which e2fsck can mend what is lost.
+
+    Without orphan file: e2fsck 1.47 puts a lost one into blocks that do not exist, and the kernel then refuses the file
+    system.
+    """
+    ctx.run(['mkfs.ext4', '-q', '-F', '-O', '^orphan_file', '-L', luks.LABEL, '-m', '1', str(ctx.mapped)])
+
+
 def build(ctx: Context, target: Path, own: str, recovery: bytes, given: bytes) -> None:
     """The container with two keys, and an empty file system in it."""
     if ctx.mapped.exists():
@@ -167,6 +176,5 @@ def build(ctx: Context, target: Path, own: str, recovery: bytes, given: bytes) -
     if not luks.opens(ctx, target, recovery):
         raise StepError('the recovery key does not open the new container', 'the card may be broken: use another one')
     luks.open_container(ctx, target, key)
-    # e2fsck 1.47 rebuilds a lost orphan file into blocks that do not exist, and the kernel then refuses the file system.
-    ctx.run(['mkfs.ext4', '-q', '-F', '-O', '^orphan_file', '-L', luks.LABEL, '-m', '1', str(ctx.mapped)])
+    make_file_system(ctx)
     os.sync()
