@@ -28,12 +28,9 @@ const connect = (mac: string, numbers: readonly number[]): string =>
   [
     `card=$(grep -l '^${mac}$' /sys/class/net/*/address | cut -d/ -f5)`,
     'nmcli device set "$card" managed no',
-    // It takes its addresses and routes away some time after it has answered.
-    'for left in $(seq 60); do nmcli -g GENERAL.STATE device show "$card" | grep -q ^10 && break; sleep 1; done; sleep 2',
     'ip link set "$card" up',
     // NetworkManager leaves the kernel's own one off.
     `ip -6 address replace fe80::13:${numbers[0]}/64 dev "$card" nodad`,
-    'ip -6 route replace fe80::/64 dev "$card"',
     ...numbers.map((number) => `ip address replace ${address(4, number)}/24 dev "$card"`),
     ...numbers.map((number) => `ip -6 address replace ${address(6, number)}/16 dev "$card" nodad`),
   ].join('\n');
