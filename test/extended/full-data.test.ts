@@ -38,6 +38,8 @@ const count = async (): Promise<number> => (await archives()).match(/\.age$/gm)?
 /** Runs the nightly unit, and says how it ended. */
 const backup = async (): Promise<string> =>
   (await shell(`systemctl start ${BACKUP} >/dev/null 2>&1; systemctl show --value -p Result ${BACKUP}`)).trim();
+const accounts = (): Promise<string> =>
+  shell(`python3 -c 'import json; print(*json.load(open("${ACCOUNTS}"))["users"])'`);
 const loginPage = async (): Promise<number> => (await get(card.guest, 'https', '/login')).status;
 /** Whether the application's account can write a row; the reason when it cannot. */
 const takesRow = async (): Promise<string> =>
@@ -81,29 +83,36 @@ describe('a data partition that is full', () => {
     expect(await running()).toBe(process);
   });
 
-  it('to the last byte, still shows the log-in page, by the same process', async () => {
-    // Root may also take what ext4 keeps for it.
-    await shell(
-      'dd if=/dev/zero of=/data/brim bs=1M 2>/dev/null; dd if=/dev/zero of=/data/rim bs=512 2>/dev/null; true',
-    );
+  it('by the application itself, keeps nobody out: the administrator logs in, and the account is still there', async () => {
+    // By its account: in large pieces, then in small ones.
+    const fill = (name: string, size: string): string =>
+      `runuser -u amslpr -- dd if=/dev/zero of=/var/lib/amslpr/data/images/${name} bs=${size} 2>/dev/null`;
+    await shell(`${fill('brim', '1M')}; ${fill('brim2', '512')}; true`);
     expect(Number((await shell('df -B1 --output=avail /data | tail -1')).trim())).toBe(0);
     expect(await backup()).toBe('exit-code');
     expect(await archives()).toBe(before);
-    expect(await loginPage()).toBe(200);
-    expect(await running()).toBe(process);
-  });
-
-  it('keeps nobody out: the administrator logs in, and the account is still there', async () => {
     const visitor = new Visitor(card.guest);
     expect(await visitor.logIn('admin', await adminPassword())).toBe(true);
     expect((await visitor.page('/vehicles/')).status).toBe(200);
-    expect(await shell(`python3 -c 'import json; print(*json.load(open("${ACCOUNTS}"))["users"])'`)).toBe('admin');
+    expect(await accounts()).toBe('admin');
+    expect(await running()).toBe(process);
+  });
+
+  it('to the last byte, by root, who may take what is kept from all others: says so, and no account is lost', async () => {
+    await shell(
+      'dd if=/dev/zero of=/data/rim bs=1M 2>/dev/null; dd if=/dev/zero of=/data/rim2 bs=512 2>/dev/null; true',
+    );
+    expect(await loginPage()).toBe(200);
+    const visitor = new Visitor(card.guest);
+    const answer = await visitor.send('/login', '/login', { username: 'admin', password: await adminPassword() });
+    expect(answer).toMatchObject({ status: 507, body: expect.stringContaining('no room') });
+    expect(await accounts()).toBe('admin');
     expect(await running()).toBe(process);
   });
 
   it('with room again, answers, has backups, and no alert any more', async () => {
-    await shell('rm /data/filled /data/brim /data/rim');
-    expect(await loginPage()).toBe(200);
+    await shell('rm /data/filled /var/lib/amslpr/data/images/brim* /data/rim /data/rim2');
+    expect(await new Visitor(card.guest).logIn('admin', await adminPassword())).toBe(true);
     expect(await running()).toBe(process);
     expect(await takesRow()).toBe('a row was taken');
     const had = await count();

@@ -53,8 +53,12 @@ def put_back(users: Path) -> bool:
 
 
 def kept(inner: Wsgi, users: Path, writes: Callable[[dict[str, Any]], bool]) -> Wsgi:
-    """`inner`, with one request at a time of those that may write `users`; 507 when there is no room to keep them."""
+    """`inner`, with one request at a time of those that may write `users`; 507 when there is no room for it."""
     one = threading.Lock()
+
+    def full(start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response('507 Insufficient Storage', [('Content-Type', 'text/plain; charset=utf-8')])
+        return [FULL]
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if not writes(environ):
@@ -63,11 +67,17 @@ def kept(inner: Wsgi, users: Path, writes: Callable[[dict[str, Any]], bool]) -> 
             try:
                 keep(users)
             except OSError:
-                start_response('507 Insufficient Storage', [('Content-Type', 'text/plain; charset=utf-8')])
-                return [FULL]
+                return full(start_response)
+            said: list[Any] = []
             try:
-                return inner(environ, start_response)
+                # Said only when the accounts are there still: a log-in that could not be written is none.
+                body = inner(environ, lambda *words: said.extend(words))
             finally:
-                put_back(users)
+                lost = put_back(users)
+            if lost:
+                getattr(body, 'close', str)()
+                return full(start_response)
+            start_response(*said)
+            return body
 
     return application
