@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StepError } from '../core/errors.ts';
 import { startBackground } from '../host/background.ts';
-import { hostRunner } from '../host/runner.ts';
+import type { TreeChanges } from './device-tree.ts';
 
 /** What is on the board beside the card, under `virt`. Looked at each time QEMU starts: callers may change it between. */
 export interface Board {
@@ -16,6 +16,8 @@ export interface Board {
   usb?: { stick?: string; devices?: readonly UsbDevice[] };
   /** The serial number that the device tree tells; none without it, as QEMU's own boards. */
   serial?: string;
+  /** The board has a light, `/sys/class/leds/ACT`. */
+  led?: boolean;
   /** A cable to another guest. */
   cable?: Cable;
   /** MiB; 1024 without it. */
@@ -48,8 +50,8 @@ export interface Cable {
   readonly only?: boolean;
 }
 
-/** What QEMU is told of a board: `tpm` is the socket of a running swtpm, and the serial number is in the device tree. */
-export type BoardSockets = Readonly<Omit<Board, 'serial'>>;
+/** What QEMU is told of a board: `tpm` is the socket of a running swtpm; the rest is in the device tree. */
+export type BoardSockets = Readonly<Omit<Board, keyof TreeChanges>>;
 
 /** QEMU's names for the stick and the controller that it is plugged into. */
 export const STICK = 'stick';
@@ -88,16 +90,6 @@ function cardArguments({ cable, network }: BoardSockets): string[] {
   if (network === 'none') return [];
   const to = cable?.only === true ? `${SWITCH},mac=${cable.mac}` : 'net';
   return ['-device', `virtio-net-pci,netdev=${to},romfile=`];
-}
-
-/**
- * The device tree of the machine that `argv` starts, with a serial number as a Raspberry Pi's firmware puts it there;
- * gives the arguments that use it. @throws StepError without fdtput
- */
-export async function treeWithSerial(argv: readonly string[], serial: string, file: string): Promise<string[]> {
-  await hostRunner.run([...argv, '-machine', `dumpdtb=${file}`]);
-  await hostRunner.run(['fdtput', '-t', 's', file, '/', 'serial-number', serial]);
-  return ['-dtb', file];
 }
 
 /** A stick's file, for -blockdev and blockdev-add. */

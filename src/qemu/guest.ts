@@ -9,10 +9,11 @@ import { type Background, startBackground } from '../host/background.ts';
 import { findBootPartition, readBootFiles } from '../site/boot-partition.ts';
 import { personalizeInPlace } from '../site/personalize.ts';
 import type { ValidSite } from '../site/validate.ts';
-import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm, treeWithSerial } from './board.ts';
+import { type Board, STICK, startTpm, stickBlock, stickDevice, type Tpm } from './board.ts';
 import { extractBootFiles } from './boot-files.ts';
 import { DRIVE, hostHasKvm, type Ports, qemuArguments } from './command.ts';
 import { lastWords, sshAnnouncements } from './console.ts';
+import { changedTree } from './device-tree.ts';
 import { chooseMachine, type Machine, type MachineName } from './machine.ts';
 import { freePorts, waitForSshBanner } from './network.ts';
 import { checkUnchanged, makeOverlay, type Overlay, wholeCard, withBootPartition } from './overlay.ts';
@@ -117,7 +118,7 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
     const { board = {} } = options;
     await tpm?.stop();
     tpm = board.tpm === undefined ? undefined : await startTpm(board.tpm, join(folder, `tpm-${starts}`));
-    const { tpm: _state, serial, ...sockets } = board;
+    const { tpm: _state, serial, led, ...sockets } = board;
     const argv = [
       ...tools.qemu,
       ...qemuArguments({
@@ -128,9 +129,8 @@ async function run({ image, tools, folder, overlay, options, log }: RunInput): P
         ...(options.disk === undefined ? {} : { disk: options.disk }),
       }),
     ];
-    if (serial !== undefined) {
-      argv.push(...(await treeWithSerial(argv, serial, join(folder, `tree-${starts}.dtb`))));
-    }
+    const changes = { ...(serial === undefined ? {} : { serial }), ...(led === undefined ? {} : { led }) };
+    argv.push(...(await changedTree(argv, changes, join(folder, `tree-${starts}.dtb`))));
     log({ kind: 'command', argv });
     const qemu = startBackground(argv, { interactive: options.interactive === true });
     let gone = false;

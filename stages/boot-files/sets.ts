@@ -8,7 +8,8 @@ export const BOOT_HOOK: AbsPath = '/etc/kernel/postinst.d/z50-raspi-firmware';
 
 /** Folders of the boot partition, each for all that belongs to one kernel: written, started from, and the next one. */
 const SETS = ['set-a', 'set-b', 'set-c'] as const;
-const ABOUT = 'A kernel and what belongs to it; config.txt names the folder that is started from.\n';
+const ABOUT =
+  'A kernel and what belongs to it; config.txt names the folder that is started from. When that kernel does not start, copy\nprevious.txt from its folder over config.txt: the device starts with the one before.\n';
 
 /** What writes a kernel beside the one that the board starts from, and the folders for it. */
 export const bootSetFiles = (overlay: StageContext['overlay']): NonNullable<Contribution['files']> => [

@@ -165,4 +165,27 @@ describe('an upgrade of the booted image from a local archive', () => {
     expect(failed, await shell('amslpr-device integrity show')).toEqual([]);
     expect(await shell('systemctl --failed --plain --no-legend')).toBe('');
   });
+
+  it('keeps the older kernel, of which it has the boot files', async () => {
+    const unused = await shell('apt-get --simulate autoremove', { timeout: 600 });
+    expect(unused).not.toContain(upgrade.oldRelease);
+    expect(await shell(`dpkg-query --show --showformat='\${Status}' linux-image-${upgrade.oldRelease}`)).toBe(
+      'install ok installed',
+    );
+  });
+
+  it('starts the older kernel again when somebody does what the run-book says', async () => {
+    // As in a card reader: the copy, and nothing else.
+    const boot = '/boot/firmware';
+    const folder = `${boot}/$(sed -n 's/^os_prefix=//p' ${boot}/config.txt)`;
+    const writable = '/usr/lib/amslpr/boot-writable';
+    await shell(`${writable} open && cp "${folder}previous.txt" ${boot}/config.txt && ${writable} close`);
+    device = await restart(card, device);
+    await device.waitFor('ready', PATIENCE.ready);
+    expect((await shell('uname -r')).trim()).toBe(upgrade.oldRelease);
+    expect(await bootState()).toEqual(before);
+    // What was not in its initramfs is loaded from root.
+    expect(await shell('modprobe --show-depends dm-crypt')).toContain(`/${upgrade.oldRelease}/`);
+    expect(await shell('systemctl --failed --plain --no-legend')).toBe('');
+  });
 });

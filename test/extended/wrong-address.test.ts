@@ -9,6 +9,7 @@ import { CABLE, type Neighbour, startNeighbour } from '../../src/score/neighbour
 import { asRoot } from '../../src/score/score.ts';
 import { PATIENCE } from '../boot/drive.ts';
 import { consoleTimes } from '../helpers/console-times.ts';
+import { ROOT_SHELL } from '../helpers/root-shell.ts';
 import { builtImage } from '../image/built-image.ts';
 
 // A device whose site file gives it an address of another network. Its own cable still leads to it: a second guest plays
@@ -62,6 +63,7 @@ describe('a device with an address of another network', () => {
     expect((await guest.bootFile('/STATUS.TXT'))?.toString()).toMatch(/astray: ready/);
     expect(await banner(guest.ports.ssh, 20)).toBeUndefined();
     expect(guest.starts()).toBe(1);
+    expect(await readFile(guest.console, 'utf8')).not.toMatch(ROOT_SHELL);
   });
 
   it('is reached by SSH from its own cable, by its link-local address', async () => {

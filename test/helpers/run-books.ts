@@ -11,7 +11,7 @@ export const pages = readdirSync(join(root, 'docs/runbooks')).map((name) => `doc
 export const programs: Readonly<Record<string, readonly string[]>> = {
   aide: ['aide'],
   apt: ['apt'],
-  coreutils: ['cat', 'df', 'du', 'ls', 'rm', 'sort', 'tail'],
+  coreutils: ['cat', 'df', 'du', 'ls', 'rm', 'sort', 'tail', 'uname'],
   curl: ['curl'],
   dpkg: ['dpkg'],
   fail2ban: ['fail2ban-client'],

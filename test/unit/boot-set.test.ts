@@ -116,6 +116,22 @@ describe('boot files', () => {
     expect([named(), files('set-a'), files('set-b')]).toEqual(['set-c/', expect.arrayContaining([OLD]), ['about.txt']]);
   });
 
+  it('have beside them the config.txt of the start before, which names files that are there', () => {
+    const image = boot('config.txt');
+    install('6.2');
+    run();
+    expect(boot('set-a/previous.txt')).toBe(image);
+    // Another initramfs before the next start: what was started from is still that of the image.
+    run();
+    expect([named(), boot('set-b/previous.txt')]).toEqual(['set-b/', image]);
+    start();
+    const second = boot('config.txt');
+    install('6.3');
+    run();
+    expect([named(), boot('set-a/previous.txt')]).toEqual(['set-a/', second]);
+    expect(boot('set-b/vmlinuz-6.2')).toBe('kernel of 6.2');
+  });
+
   it('are not named when they are not on the card as they are in /boot', () => {
     install('6.2');
     put('card-bad', '');
