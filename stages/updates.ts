@@ -1,4 +1,4 @@
-import { built, file, installed, run, runBook, text, unit } from '../src/core/shorthand.ts';
+import { built, file, installed, run, runBook, unit } from '../src/core/shorthand.ts';
 import { defineStage, Type } from '../src/core/stage.ts';
 import { textOf } from '../src/core/values.ts';
 
@@ -31,8 +31,7 @@ export const updates = defineStage({
         minimum: 1,
         maximum: 720,
         default: 60,
-        description:
-          'Length of the window. Each device keeps to one minute of it, so that a fleet does not go down at once.',
+        description: 'Length of the window; each device keeps to a minute of its own, so that not all go down at once.',
       }),
     },
     { additionalProperties: false },
@@ -46,8 +45,7 @@ export const updates = defineStage({
         overlay('/etc/needrestart/conf.d/50-amslpr.conf'),
         overlay('/usr/lib/amslpr/reboot-minute', { mode: '0755' }),
         overlay('/etc/systemd/system/amslpr-reboot-minute.service', { data: { rebootTime, rebootWindowMinutes } }),
-        // It installs nothing, but waits for the end of an installation before the device goes down, and logs that.
-        text('/etc/systemd/system/unattended-upgrades.service.d/10-amslpr.conf', '[Service]\nUMask=0027\n'),
+        overlay('/etc/systemd/system/unattended-upgrades.service.d/10-amslpr.conf'),
       ],
       units: {
         'apt-daily.timer': 'enabled',
