@@ -43,8 +43,7 @@ def given(fields: Fields, part: str) -> dict[str, Any] | None:
     """Settings from standard input, as `part` of a site file has them; None after telling everything that is wrong."""
     found, problems = validate_part(sys.stdin.buffer.read(MOST_BYTES), fields, part)
     for one in problems:
-        hint = f' ({one.hint})' if one.hint else ''
-        print(f'standard input: line {one.line}: {one.message}{hint}', file=sys.stderr)
+        print(f'standard input: {one.told}', file=sys.stderr)
     if problems or found is None:
         print('nothing was changed', file=sys.stderr)
         return None

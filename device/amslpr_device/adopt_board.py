@@ -2,16 +2,19 @@
 
 After a repair the board's serial number is noted, and all goes on. A clone gets an identity of its own: SSH host key,
 machine id, TLS key and the application's session key are made again, and its data is adopted with the recovery key, so
-that recovery key, unlock key and passwords are its own too. The key that the data is encrypted with (the LUKS volume
-key) stays that of the first card. The marks are written before anything is taken away; doing it twice does no harm.
+that recovery key, unlock key and passwords are its own too. With the keys for servers of the operator it would
+pass for the first one there: they are taken out, and it asks for others. The key that the data is encrypted with
+(the LUKS volume key) stays that of the first card. The marks are written before anything is taken away; doing it twice
+does no harm.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from amslpr_device import adopt, luks
 from amslpr_device.context import Context
@@ -22,6 +25,18 @@ from amslpr_device.steps.sudo_passwords import put_hashes
 
 # While it is there, what the data holds of the first card's identity is still to be taken out.
 MARK = 'clone'
+# Keys of this one device on the data partition: two that the first start makes again, one that `backup push key` does,
+# one that the operator gives, and the account with a public authority that certbot opens anew.
+IN_DATA = (
+    '/etc/amslpr/ssl/key.pem',
+    '/etc/amslpr/ssl/cert.pem',
+    '/etc/amslpr/ssl/acme',
+    '/etc/amslpr/secrets/app.env',
+    '/etc/amslpr/secrets/backup-push-key',
+    '/etc/amslpr/secrets/logs-client.pem',
+)
+# NetworkManager makes its key again, from which addresses and DHCP identifiers come.
+ON_ROOT = (host_key.KEY, f'{host_key.KEY}.pub', '/var/lib/NetworkManager/secret_key')
 
 
 def main(ctx: Context, clone: bool, ask: Callable[[], str]) -> int:
@@ -63,21 +78,26 @@ def renew(ctx: Context) -> None:
         ctx.state / data.RECORD, {'uuid': found['uuid'], 'generation': found['generation'], 'state': adopt.CLONED}
     )
     write(ctx.at('/etc/machine-id'), 'uninitialized\n', 0o444)
-    for name in (host_key.KEY, f'{host_key.KEY}.pub'):
-        ctx.at(name).unlink(missing_ok=True)
-    sync_folder(ctx.at('/etc/ssh'))
+    take_out(ctx, ON_ROOT)
     shadow = entries(ctx, '/etc/shadow')
     put_hashes(ctx, {admin['name']: '*' for admin in ctx.site['admins'] if admin['name'] in shadow})
     repair(ctx)
 
 
 def forget_twin(ctx: Context) -> None:
-    """Takes the first card's TLS key and session key from the opened data."""
+    """Takes the keys of the first device from the opened data."""
     if not (ctx.state / MARK).exists():
         return
-    for path in ('/etc/amslpr/ssl/key.pem', '/etc/amslpr/ssl/cert.pem', '/etc/amslpr/secrets/app.env'):
-        ctx.at(path).unlink(missing_ok=True)
-        if ctx.at(path).parent.is_dir():
-            sync_folder(ctx.at(path).parent)
+    take_out(ctx, IN_DATA)
     (ctx.state / MARK).unlink()
     sync_folder(ctx.state)
+
+
+def take_out(ctx: Context, paths: Iterable[str]) -> None:
+    """Removes files and folders for good; those that are not there have nothing to lose."""
+    for path in map(ctx.at, paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)

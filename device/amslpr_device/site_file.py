@@ -455,7 +455,8 @@ def main(arguments: list[str]) -> int:
     else:
         for one in result.problems:
             hint = f' ({one.hint})' if one.hint else ''
-            print(f'{names[0]}:{one.line}:{one.column}: {one.message}{hint}', file=sys.stderr)
+            place = ''.join(f':{number}' for number in (one.line, one.column) if number) or ': the whole file'
+            print(f'{names[0]}{place}: {one.message}{hint}', file=sys.stderr)
     return 0 if result.ok else 1
 
 

@@ -47,6 +47,12 @@ class Problem:
     message: str
     hint: str = ''
 
+    @property
+    def told(self) -> str:
+        """Place, message and hint for people."""
+        place = f'line {self.line}' if self.line else 'the whole file'
+        return f'{place}: {self.message}' + (f' ({self.hint})' if self.hint else '')
+
 
 @dataclass
 class Scalar:

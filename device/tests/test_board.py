@@ -40,6 +40,13 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, 'geteuid', lambda: 0)
 
 
+# All but the last are on the data partition.
+KEYS_FOR_SERVERS = (
+    '/etc/amslpr/secrets/backup-push-key',
+    '/etc/amslpr/secrets/logs-client.pem',
+    '/etc/amslpr/ssl/acme/accounts/server/directory/1/private_key.json',
+    '/var/lib/NetworkManager/secret_key',
+)
 FIRST, SECOND = '10000000aaaaaaaa', '10000000bbbbbbbb'
 
 
@@ -99,6 +106,12 @@ def test_a_clone_gets_an_identity_of_its_own(
         device.at(path)
         for path in ('/etc/ssh/ssh_host_ed25519_key', '/etc/amslpr/ssl/key.pem', '/etc/amslpr/secrets/app.env')
     ]
+    foreign = [device.at(path) for path in KEYS_FOR_SERVERS]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text('of the first device')
+    kept = device.at('/etc/amslpr/secrets/mail.json')
+    kept.write_text('{"password": "of the relay"}')
     fernet, first = device.at('/var/lib/amslpr/config/crypto.key').read_bytes(), json.loads(decrypt(device, admin_key))
     old = [path.read_bytes() for path in paths]
     password = admins.entries(device, '/etc/shadow')['alex'][1]
@@ -108,6 +121,7 @@ def test_a_clone_gets_an_identity_of_its_own(
     assert [path.read_bytes() for path in paths] == old
     assert adopt_board.main(Context(device.root), True, lambda: first['luks_recovery_key']) == 0
     assert device.at('/etc/machine-id').read_text() == 'uninitialized\n'
+    assert [path for path in foreign if path.exists()] == foreign[:-1]
     found = boot(device)
     assert (found['state'], found['step'], service.facts(device)['data']) == ('waiting', 'data', 'to adopt')
     data.passphrase_file(device).write_text(first['luks_recovery_key'])
@@ -119,6 +133,9 @@ def test_a_clone_gets_an_identity_of_its_own(
     assert not luks.opens(device, container, first['luks_recovery_key'].encode())
     assert luks.opens(device, container, second['luks_recovery_key'].encode())
     assert admins.entries(device, '/etc/shadow')['alex'][1] not in ('*', password)
+    # Servers of the operator would take it for the first one; settings and the relay's password stay.
+    assert [path for path in foreign if path.exists()] == []
+    assert kept.read_text() == '{"password": "of the relay"}'
     # What the application encrypted stays readable.
     assert device.at('/var/lib/amslpr/config/crypto.key').read_bytes() == fernet
 

@@ -288,6 +288,24 @@ def test_set_makes_a_key_of_the_device_and_prints_what_to_authorise(
     assert 'Host keys: 1 pinned' in out and 'none ever' in out
 
 
+def test_a_copy_of_a_card_that_lost_its_key_says_so_and_gets_another(
+    ctx: Context, server: SftpServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = set_up(ctx, server)
+    before = settings.authorized_line(ctx)
+    settings.key_file(ctx).unlink()
+    # Nothing is unsent, and still it says so at once.
+    assert command.main(['send'], ctx) == 0
+    assert 'this device has no key for 127.0.0.1 yet' in settings.note(ctx)['error']
+    (problem,) = facts.push(ctx, {}, time.time() + 3700)
+    assert 'backup push key makes one' in problem.text
+    assert command.main(['key'], ctx) == 0
+    line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert line.startswith('restrict,command="internal-sftp" ssh-ed25519') and line != before
+    server.authorize(line)
+    assert send.everything(ctx, there, print) == 0 and settings.note(ctx) == {}
+
+
 @pytest.mark.parametrize(
     ('old', 'new', 'line', 'said'),
     [

@@ -1,9 +1,10 @@
+import { createPrivateKey } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { type Partition, parseMbr, SECTOR } from '../../src/audit/mbr.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { openBundle } from '../../src/qemu/bundle.ts';
 import type { Device } from '../../src/qemu/device.ts';
-import type { Drive } from './drive.ts';
+import { type Drive, volumeKey } from './drive.ts';
 import { filesAt } from './files-at.ts';
 
 // The raw search that docs/secrets.md speaks of: what a provisioned device has as secrets, and where they lie on its card.
@@ -38,6 +39,16 @@ const closedSecrets: Readonly<Record<string, (text: string) => string[]>> = {
   '/etc/amslpr/secrets/app.env': field('FLASK_SECRET_KEY'),
   '/var/lib/amslpr/config/crypto.key': (text) => [text.trim()],
 };
+
+/** Whom backups are encrypted to: public keys, which the site file has too. */
+const PUBLIC = '/etc/amslpr/secrets/backup-recipients';
+
+/** The number that a TLS key is, as its 32 bytes in DER: in no other spelling is anything of it the same. */
+function scalar(pem: string): string {
+  const { d } = createPrivateKey(pem).export({ format: 'jwk' });
+  if (d === undefined) throw new Error('the TLS key is none of an elliptic curve');
+  return Buffer.from(d, 'base64url').toString('latin1');
+}
 
 export interface Canary {
   /** The path that it lies at, or what it is. */
@@ -90,6 +101,13 @@ export async function collectCanaries(drive: Drive, device: Device, listed: read
     if (found.length === 0) throw new Error(`${path} holds no secret`);
     closed.push(...found.map((secret) => ({ name: path, secret })));
   }
+  // Each file there must be known: a new one is a secret until somebody says otherwise.
+  const files = (await device.sudo(['find', '/etc/amslpr/secrets', '-type', 'f'])).split('\n');
+  const unknown = files.filter((path) => path !== PUBLIC && !(path in closedSecrets));
+  if (unknown.length > 0) throw new Error(`the raw search does not know ${unknown.join(', ')}`);
+  closed.push({ name: 'number of the TLS key', secret: scalar(await read('/etc/amslpr/ssl/key.pem')) });
+  const volume = Buffer.from(await volumeKey(drive, device), 'hex').toString('latin1');
+  closed.push({ name: 'volume key', secret: volume });
   const bundle = await openBundle(drive.guest, drive.site.identity);
   closed.push({ name: 'recovery key', secret: bundle.luksRecoveryKey });
   closed.push({ name: 'web password', secret: bundle.applicationAdminPassword });

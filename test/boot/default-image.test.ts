@@ -220,7 +220,7 @@ describe('the default image with the method card', () => {
   });
 
   it('has identities', async () => {
-    first = await identities(device);
+    first = await identities(card, device);
     expect(Object.values(first).every((value) => value.length >= 16)).toBe(true);
   });
 
@@ -232,7 +232,7 @@ describe('the default image with the method card', () => {
     device = await restart(card, device);
     await device.waitFor('ready', PATIENCE.ready);
     const { 'random seed': _before, ...kept } = first;
-    const { 'random seed': _after, ...now } = await identities(device);
+    const { 'random seed': _after, ...now } = await identities(card, device);
     expect(now).toEqual(kept);
     expect(failures(await device.audit())).toEqual([]);
   });
@@ -317,19 +317,19 @@ describe('the default image with the method card', () => {
     });
 
     it('shares nothing with the first but what comes from the image', async () => {
-      const now = await identities(second);
+      const now = await identities(other, second);
       expect(Object.keys(now).sort()).toEqual(Object.keys(first).sort());
       for (const [name, value] of Object.entries(now)) expect(value, name).not.toBe(first[name]);
     });
 
     it('stays closed after a restart until it is unlocked, without another restart', async () => {
-      const before = await identities(second);
+      const before = await identities(other, second);
       second = await restart(other, second);
       await second.waitFor('waiting', PATIENCE.ready);
       await second.ssh.run(['amslpr-device', 'unlock'], { input: 'not the passphrase\n', okCodes: [1] });
       await second.ssh.run(['amslpr-device', 'unlock'], { input: `${passphrase}\n` });
       await second.waitFor('ready', PATIENCE.ready);
-      expect((await identities(second))['container']).toBe(before['container']);
+      expect((await identities(other, second))['container']).toBe(before['container']);
     });
 
     it('leaves none of its secrets in the open on the card', async () => {

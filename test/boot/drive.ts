@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckResult } from '../../src/core/check.ts';
 import { StepError } from '../../src/core/errors.ts';
+import { openBundle } from '../../src/qemu/bundle.ts';
 import { PATIENCE as BY_MACHINE } from '../../src/qemu/check.ts';
 import { type Device, openDevice } from '../../src/qemu/device.ts';
 import { type EphemeralSite, ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
@@ -82,26 +83,40 @@ export const failures = (results: readonly CheckResult[]): string[] =>
     .filter(({ outcome }) => outcome === 'fail')
     .map(({ id, evidence, expected }) => `${id}: saw ${evidence}; expected ${expected ?? 'otherwise'}`);
 
+/**
+ * The key that the data is encrypted with, in hexadecimal. The kernel does not give it back, not even to root: it comes
+ * out of the header, by the recovery key.
+ */
+export async function volumeKey({ guest, site }: Drive, device: Device): Promise<string> {
+  const input = (await openBundle(guest, site.identity)).luksRecoveryKey;
+  const dump = 'cryptsetup luksDump --batch-mode --dump-volume-key --key-file - /dev/disk/by-partuuid/*-04';
+  const told = await device.sudo(['sh', '-c', dump], { input, timeout: 300 });
+  const key = (/^MK dump:([0-9a-f\s]+)/m.exec(told)?.[1] ?? '').replace(/\s/g, '');
+  if (!/^([0-9a-f]{64}){1,2}$/.test(key)) throw new Error('cryptsetup told no volume key');
+  return key;
+}
+
 /** Everything by which one device is told from another, by name. */
-export async function identities(device: Device): Promise<Record<string, string>> {
+export async function identities(drive: Drive, device: Device): Promise<Record<string, string>> {
   const script = [
     'echo "host key $(cut -d" " -f2 /etc/ssh/ssh_host_ed25519_key.pub)"',
     'echo "machine id $(cat /etc/machine-id)"',
     'echo "TLS key $(sha256sum < /etc/amslpr/ssl/key.pem | cut -c1-64)"',
     'echo "container $(cryptsetup luksUUID /dev/disk/by-partuuid/*-04)"',
-    'echo "volume key $(dmsetup table --showkeys amslpr-data | cut -d" " -f5)"',
     'echo "data file system $(blkid -o value -s UUID /dev/mapper/amslpr-data)"',
     'echo "random seed $(sha256sum < /var/lib/systemd/random-seed | cut -c1-64)"',
     'for file in $(find /etc/amslpr/secrets -type f); do echo "secret $file $(sha256sum < $file | cut -c1-64)"; done',
     'echo "sudo password $(getent shadow driver | cut -d: -f2)"',
+    'echo "Fernet key $(sha256sum < /var/lib/amslpr/config/crypto.key | cut -c1-64)"',
+    // Not the whole account: it has the time of the last log-in.
+    `echo "web account $(grep -oE '"(password_hash|salt)": "[^"]+"' /var/lib/amslpr/config/users.json | sha256sum | cut -c1-64)"`,
   ].join('; ');
   const lines = (await device.sudo(['sh', '-c', script])).trim().split('\n');
-  return Object.fromEntries(
-    lines.map((line) => {
-      const [, name = '', value = ''] = /^(.*) (\S+)$/.exec(line) ?? [];
-      return [name, value];
-    }),
-  );
+  const found = lines.map((line) => {
+    const [, name = '', value = ''] = /^(.*) (\S+)$/.exec(line) ?? [];
+    return [name, value];
+  });
+  return { ...Object.fromEntries(found), 'volume key': await volumeKey(drive, device) };
 }
 
 /** Kind, mode, owner, inode, size and times of all that the first boot makes; mounts, partitions and the container's header. */

@@ -1,12 +1,11 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { readImage } from '../../src/audit/image.ts';
 import { startGuest } from '../../src/qemu/guest.ts';
 import { banner } from '../../src/qemu/network.ts';
-import { readSlot } from '../../src/site/bundle.ts';
 import { builtImage } from '../image/built-image.ts';
 import { PATIENCE } from './drive.ts';
+import { nothingMade } from './nothing-made.ts';
 
 /** What comes back for a request: nothing, when no port is open. */
 function answerTo(port: number, request: string): Promise<string> {
@@ -38,12 +37,5 @@ it('a device without a site file waits, opens no port and makes no secret', asyn
   expect(await answerTo(guest.ports.http, 'GET / HTTP/1.0\r\n\r\n')).toBe('');
   expect(await answerTo(guest.ports.https, '\x16\x03\x01\x00\x05hello')).toBe('');
 
-  for (const name of ['/bundle.0', '/bundle.1']) {
-    expect(readSlot((await guest.bootFile(name)) ?? Buffer.alloc(0))).toBeUndefined();
-  }
-  const tree = await readImage(await guest.pullCard());
-  expect(tree.disk?.partitions.map(({ slot }) => slot)).toEqual([1, 2]);
-  const secret = /^\/etc\/ssh\/ssh_host_|^\/etc\/amslpr\/(ssl|secrets)\/.|^\/var\/lib\/amslpr-device\/keys\/./;
-  expect([...tree.entries()].map(({ path }) => path).filter((path) => secret.test(path))).toEqual([]);
-  expect(tree.text('/etc/shadow')).not.toMatch(/:\$/);
+  await nothingMade(guest);
 });

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readImage } from '../../src/audit/image.ts';
+import { SECTOR } from '../../src/audit/mbr.ts';
 import { silent } from '../../src/core/log.ts';
 import { flash } from '../../src/flash/flash.ts';
 import { hostRunner } from '../../src/host/runner.ts';
@@ -13,6 +15,7 @@ import { ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.
 import { type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
 import { findBootPartition, readBootFiles } from '../../src/site/boot-partition.ts';
 import { type Drive, drive, identities, PATIENCE, restart } from '../boot/drive.ts';
+import { removeSite } from '../helpers/remove-site.ts';
 import { builtImage, builtVariant } from '../image/built-image.ts';
 
 // What becomes of a card that gets another site file, a signed one, another board, or a new system around old data.
@@ -49,11 +52,12 @@ async function becomes(one: Device, state: string): Promise<DeviceStatus> {
   return found;
 }
 
-/** The card as it is after its power went, kept. */
+/** The card as it is after its power went, kept, and ready for another site file. */
 async function pulled(from: { pullCard(): Promise<string> }): Promise<string> {
   const kept = join(folder, `card-${process.hrtime.bigint()}.raw`);
   const raw = await from.pullCard();
   await rename(raw, kept);
+  await removeSite(kept);
   return kept;
 }
 
@@ -141,10 +145,12 @@ describe('a card in another board', () => {
     board.serial = REPAIRED;
     now = device = await restart(card, now);
     await becomes(now, 'ready');
-    const first = await identities(now);
+    const first = await identities(card, now);
 
     // A copy: everything by which devices are told apart is new, and the data is there.
     await now.sudo(['sh', '-c', 'echo kept > /var/lib/amslpr/data/marker']);
+    const pushKey = '/etc/amslpr/secrets/backup-push-key';
+    await now.sudo(['sh', '-c', `echo 'of the first card' > ${pushKey}`]);
     const { luksRecoveryKey } = await openBundle(card.guest, card.site.identity);
     board.serial = TWIN;
     now = device = await restart(card, now);
@@ -159,17 +165,28 @@ describe('a card in another board', () => {
     await becomes(now, 'waiting');
     await now.ssh.run(['amslpr-device', 'unlock'], { input, timeout: 600 });
     await becomes(now, 'ready');
-    const twin = await identities(now);
+    const twin = await identities(card, now);
     for (const name of ['host key', 'machine id', 'TLS key', 'sudo password']) {
       expect(twin[name], name).not.toBe(first[name]);
     }
-    expect(twin['volume key']).toBe(first['volume key']);
+    for (const name of ['volume key', 'Fernet key', 'web account']) expect(twin[name], name).toBe(first[name]);
+    expect(await now.sudo(['ls', pushKey], { okCodes: [2] })).toBe('');
     expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept');
     expect((await openBundle(card.guest, card.site.identity)).luksRecoveryKey).not.toBe(luksRecoveryKey);
   });
 });
 
-it('a new system around the data of an earlier device adopts it with its recovery key', async () => {
+/** SHA-256 of a card from where its data begins, in whole steps of 4 MiB, to its end. */
+async function dataOf(raw: string): Promise<string> {
+  const { disk } = await readImage(raw);
+  const start = disk?.partitions.find(({ slot }) => slot === 4)?.start ?? 0;
+  expect(start).toBeGreaterThan(0);
+  const script = 'dd if="$1" bs=4M skip="$2" status=none | sha256sum';
+  const argv = ['sh', '-c', script, 'sh', raw, String((start * SECTOR) / (4 * 1024 * 1024))];
+  return (await hostRunner.run(argv, { timeout: 600 })).stdout;
+}
+
+it('a new system waits before the data of an earlier device, adopts it with its recovery key, or erases it', async () => {
   const { image } = await builtImage();
   const old = await boot(image, { unlock: 'card' }, 'earlier');
   await old.waitFor('ready', PATIENCE.ready);
@@ -183,14 +200,41 @@ it('a new system around the data of an earlier device adopts it with its recover
   const context = { runner: hostRunner, log: silent };
   await expect(flash({ image, device: raw, yes: true, save: folder }, context)).rejects.toThrow(/earlier|data/);
   await flash({ image, device: raw, yes: true, data: 'keep', save: folder }, context);
+
+  // Nobody logs in meanwhile: after that the site file on the card would decide nothing any more.
+  const data = await dataOf(raw);
+  const own = await mkdtemp(join(folder, 'site-'));
+  const { site } = await ephemeralSite(own, { unlock: 'card' }, 'later');
+  const kept = await untilStatus(raw, /waiting at partitions\n.*encrypted data of earlier \(/, { site });
+  expect(await dataOf(kept.raw)).toBe(data);
+
   const adopting = {
     unlock: 'card' as const,
     edit: (text: string) => text.replace('existing: keep', 'existing: adopt'),
   };
-  const now = await boot(raw, adopting, 'later');
+  const now = await boot(kept.raw, adopting, 'later');
   expect((await becomes(now, 'waiting')).step).toBe('data');
   await now.ssh.run(['amslpr-device', 'unlock'], { input: `${luksRecoveryKey}\n`, timeout: 600 });
   await becomes(now, 'ready');
   expect(await now.sudo(['cat', '/var/lib/amslpr/data/marker'])).toBe('kept');
   expect(await now.sudo(['hostname'])).toBe('later');
+  const adopted = await identities(card, now);
+  const { luksRecoveryKey: later } = await openBundle(card.guest, card.site.identity);
+
+  await now.ssh.close();
+  const used = await pulled(card.guest);
+  await card.stop();
+  await flash({ image, device: used, yes: true, data: 'keep', save: folder }, context);
+  const erasing = {
+    unlock: 'card' as const,
+    edit: (text: string) => text.replace('existing: keep', 'existing: erase'),
+  };
+  const last = await boot(used, erasing, 'last');
+  await becomes(last, 'ready');
+  expect(await last.sudo(['ls', '/var/lib/amslpr/data/marker'], { okCodes: [2] })).toBe('');
+  const { container, 'volume key': volume } = await identities(card, last);
+  expect(container).not.toBe(adopted['container']);
+  expect(volume).not.toBe(adopted['volume key']);
+  const test = 'cryptsetup open --test-passphrase --key-file - /dev/disk/by-partuuid/*-04';
+  await last.sudo(['sh', '-c', test], { input: later, okCodes: [2], timeout: 300 });
 });

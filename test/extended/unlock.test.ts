@@ -63,6 +63,13 @@ describe('the method usb-key', () => {
     await site.restart();
     await site.ready();
   });
+
+  it('has its key on the stick, and nowhere on the card', async () => {
+    const uuid = (await site.device.sudo(['sh', '-c', 'cryptsetup luksUUID /dev/disk/by-partuuid/*-04'])).trim();
+    const argv = ['mcopy', '-n', '-i', usb.stick ?? '', `::amslpr-${uuid}.key`, '-'];
+    const { stdout } = await hostRunner.run(argv, { env: { MTOOLSRC: '/dev/null' } });
+    expect(await site.keyIsOnCard(Buffer.from(stdout, 'base64').toString('latin1'))).toBe(false);
+  });
 });
 
 describe('the method tpm2', () => {
@@ -180,6 +187,12 @@ describe('the method tang', () => {
     await site.enrol();
     await site.restart();
     await site.ready();
+  });
+
+  it('has its key nowhere on the card but as what the server alone opens', async () => {
+    const script = 'clevis decrypt < /var/lib/amslpr-device/keys/tang.jwe | base64 -w0';
+    const told = await site.device.sudo(['sh', '-c', script], { timeout: 120 });
+    expect(await site.keyIsOnCard(Buffer.from(told, 'base64').toString('latin1'))).toBe(false);
   });
 });
 

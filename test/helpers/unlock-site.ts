@@ -6,6 +6,7 @@ import { openBundle } from '../../src/qemu/bundle.ts';
 import type { Device, DeviceStatus } from '../../src/qemu/device.ts';
 import type { UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
 import type { MachineName } from '../../src/qemu/machine.ts';
+import { placesOf } from '../boot/canaries.ts';
 import { type Drive, drive, restart } from '../boot/drive.ts';
 import { builtImage } from '../image/built-image.ts';
 
@@ -107,6 +108,21 @@ export class Site {
     expect(code).toBe(0);
     await this.ready();
     expect((await this.device.ssh.run(['amslpr-device', 'status'])).stdout).toMatch(/unlock enrol/);
+  }
+
+  /**
+   * Whether the machine key lies on the card, which is pulled for that, in any spelling; the SSH host key, which lies
+   * there in the open, shows that the search finds what is there. `key`: one character a byte.
+   */
+  async keyIsOnCard(key: string): Promise<boolean> {
+    expect(key).toHaveLength(32);
+    const path = '/etc/ssh/ssh_host_ed25519_key';
+    const [, , hostKey = ''] = (await this.device.sudo(['cat', path])).split('\n');
+    await this.device.sudo(['sh', '-c', 'sync && sync']);
+    await this.device.ssh.close();
+    const [machine, known] = await placesOf(await this.card.guest.pullCard(), [key, hostKey]);
+    expect(known).toEqual([2]);
+    return machine?.length !== 0;
   }
 
   async stop(): Promise<void> {

@@ -72,7 +72,7 @@ def keep(ctx: Context, text: bytes) -> list[str]:
     """
     site, problems = validate_part(text, MAIL, 'mail')
     if problems or site is None:
-        return [f'line {one.line}: {one.message}' + (f' ({one.hint})' if one.hint else '') for one in problems]
+        return [one.told for one in problems]
     before = record(ctx)
     same = all(before.get(key) == site.get(key) for key in ('server', 'user'))
     password = {'password': before['password']} if same and before.get('password') else {}

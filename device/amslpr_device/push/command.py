@@ -1,7 +1,7 @@
 """`amslpr-device backup push`: copies of backups on a server of yours, by SFTP. All of it needs sudo.
 
 backup push set    takes server, user, path and host_keys from standard input
-backup push key    the line for authorized_keys on the server
+backup push key    the line for authorized_keys on the server; makes a key where there is none
 backup push show   the server, the last copy, and what went wrong last
 backup push test   asks the server and sends what it does not have, and says what became of it
 backup push off    sends nothing any more; what is on the server stays
@@ -52,8 +52,10 @@ def take(ctx: Context) -> int:
 
 
 def key(ctx: Context) -> int:
-    """The line for the server."""
-    if not settings.key_file(ctx).exists():
+    """The line for the server; a copy of a card, which lost its key, gets one of its own."""
+    if settings.is_set(ctx):
+        settings.make_key(ctx)
+    elif not settings.key_file(ctx).exists():
         print(NONE, file=sys.stderr)
         return 1
     print(settings.authorized_line(ctx))

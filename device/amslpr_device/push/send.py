@@ -10,7 +10,7 @@ from amslpr_device.backup_places import SUFFIX, Places, alone
 from amslpr_device.backup_records import archives, copies, note_copy, read_record
 from amslpr_device.context import Context
 from amslpr_device.push import sftp
-from amslpr_device.push.settings import Server, put_note
+from amslpr_device.push.settings import Server, key_file, put_note
 from amslpr_device.push.sftp import NotCopied
 
 # One run goes on for at most this long, less than TimeoutStartSec of its unit; the next one is not far.
@@ -49,6 +49,9 @@ def everything(ctx: Context, server: Server, told: Callable[[str], None], *, ask
 
 def work(ctx: Context, places: Places, server: Server, told: Callable[[str], None], ask: bool, end: float) -> int:
     """The same without lock and note."""
+    if not key_file(ctx).exists():
+        # A copy of a card has lost it, and with it what tells the server that it is not the first one.
+        raise NotCopied(f'this device has no key for {server.server} yet: sudo amslpr-device backup push key makes one')
     waiting = unsent(places, server)
     if not waiting and not ask:
         return 0

@@ -83,9 +83,7 @@ def make(ctx: Context) -> None:
         raise Waiting('There is no site file, so this device made no keys and opened no port.', hint)
     raw, found = given
     if not found.ok:
-        told = [
-            f'line {one.line}: {one.message}' + (f' ({one.hint})' if one.hint else '') for one in found.problems[:8]
-        ]
+        told = [one.told for one in found.problems[:8]]
         raise Waiting('site.yaml is not good:\n' + '\n'.join(told), 'correct the file, then start the device again')
     why = signature.wrong(ctx, raw)
     if why:

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/core/errors.ts';
 import { validateSite } from '../../../src/site/validate.ts';
+import { describeError } from '../../../src/ui/errors.ts';
 
 // The corpus that device/tests/test_site_file.py gives to the device's validator, by the way that `personalize` and
 // `flash` take on the host.
@@ -33,6 +34,15 @@ describe('the host judges site files as the device does', () => {
       const told = error.problems.map((problem) => ({ line: String(problem.where?.line ?? 0), text: problem.message }));
       const isTold = told.some((one) => one.line === line && one.text.includes(message));
       expect(isTold, `${name}: ${JSON.stringify(told)}`).toBe(true);
+    }
+  });
+
+  it('names no line for what is wrong with a whole file', async () => {
+    for (const name of ['bytes-too-big.yaml', 'bytes-utf-16.yaml']) {
+      const path = join(SITES, 'bad', name);
+      const error: unknown = await validateSite(path).catch((cause: unknown) => cause);
+      const { text } = describeError(error, { paint: (_, plain) => plain, width: 200 });
+      expect(text.split('\n')[1], name).toBe(`  --> ${path}`);
     }
   });
 });
