@@ -24,6 +24,8 @@ export interface Result {
   /** Nothing was started: what the board would load was looked at. */
   readonly look?: boolean;
   readonly boots: number;
+  /** Of a chain: what each killed boot was at. */
+  readonly cuts?: readonly string[];
   readonly seconds: number;
   readonly wrong: readonly string[];
   readonly identity?: Identity;

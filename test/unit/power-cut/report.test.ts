@@ -100,13 +100,14 @@ test('the table counts points, cards, boots and failures', () => {
     result('41', { same: true, state: '40', boots: 0 }),
     result('41.0', { wrong: ['no host key'], identity: identity('b') }),
     result('40', { whole: true, seconds: 90 }),
-    result('chain 1', { boots: 6 }),
+    result('chain 1', { boots: 6, cuts: ['data', 'entropy', 'after ready', 'data', 'before the first step'] }),
   ];
   const { text, failures } = report(results, recording, Array<string>(7).fill('data'));
   expect(text).toContain('| data | 7 | 4 | 1 | 2 | 3 | 1 |');
   expect(text).toContain('| all | 7 | 4 | 1 | 2 | 3 | 1 |');
-  expect(text).toContain('Unmodified image: 1 points.');
+  expect(text).toContain('Unmodified image: 1 points, in 1 of 1 lines.');
   expect(text).toContain('1 (5 cuts), 0 failures');
+  expect(text).toContain('was at: before the first step 1, entropy 1, data 2, after ready 1.');
   expect(text).toContain('FAILED 41.0 (data): no host key');
   expect(failures).toBe(1);
 });
