@@ -26,7 +26,7 @@ const program = new Command('ci/power-cut')
   )
   .option(
     '--full',
-    'every flush, one random subset after each, 60 points of the whole image and one of each step, 40 chains of five cuts',
+    'every flush, one random subset after each, 60 points of the whole image and one of each step, 45 chains of five cuts',
   )
   .option('--sample <count>', 'only so many flushes and subsets, spread over all steps', number, 12)
   .option('--random <share>', 'random subsets of unflushed sectors, as a share of the flushes', number)
@@ -68,7 +68,7 @@ const { text, failures } = await powerCuts({
   ...(full ? {} : { sample: given.sample }),
   ...(given.steps === undefined ? {} : { steps: given.steps }),
   ...(given.break === undefined ? {} : { broken: given.break }),
-  ...{ subsets: given.random ?? 1, whole: given.whole ?? (full ? 60 : 0), chains: given.chains ?? (full ? 40 : 0) },
+  ...{ subsets: given.random ?? 1, whole: given.whole ?? (full ? 60 : 0), chains: given.chains ?? (full ? 45 : 0) },
   quick: !full,
   log: (line) => process.stdout.write(`${((Date.now() - started) / 60_000).toFixed(1)} min: ${line}\n`),
 });

@@ -19,8 +19,6 @@ const BREAKS = {
     from: "    with path.open('rb') as file:\n        os.fsync(file.fileno())\n",
     to: '    pass\n',
   },
-  /** Files are renamed into their places without their content being on the card. */
-  'fsync-files': { file: 'files.py', from: '        os.fsync(file.fileno())\n    move(', to: '    move(' },
 } as const satisfies Record<string, Break>;
 
 export type BreakName = keyof typeof BREAKS;

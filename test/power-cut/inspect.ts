@@ -5,6 +5,7 @@ import { hostRunner } from '../../src/host/runner.ts';
 import { findBootPartition, readBootFiles } from '../../src/site/boot-partition.ts';
 import { readSlot } from '../../src/site/bundle.ts';
 import { checkExt4, containersOn, copyPartition, decryptContainer, hasFile, partitionsOf, readFiles } from './parts.ts';
+import { accountFault, certificateFault } from './valid.ts';
 import { SECTOR } from './write-log.ts';
 
 /** What identifies a device, as found on its card; empty where there is nothing good. */
@@ -32,7 +33,16 @@ interface Report {
   readonly bundle: { readonly sha256: string } | null;
 }
 
+/** What is looked at of a bundle. */
+interface Secret {
+  readonly luks_recovery_key: string;
+  readonly sudo_passwords: Record<string, string>;
+  readonly application_admin_password: string;
+}
+
 const HOST_KEY = '/etc/ssh/ssh_host_ed25519_key';
+/** How long the device's own certificates are good for. */
+const TLS = '/usr/share/amslpr/tls.json';
 const [FLASK, FERNET, USERS] = ['/secrets/app.env', '/amslpr/config/crypto.key', '/amslpr/config/users.json'] as const;
 const sha256 = (bytes: string | Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -71,7 +81,13 @@ export async function inspect(card: string, folder: string, identity: string): P
     const root = await checkExt4(place('part.2'));
     expect(root === '', `root file system: ${root}`);
 
-    const files = await readFiles(place('part.2'), [HOST_KEY, `${HOST_KEY}.pub`, '/etc/machine-id', '/etc/shadow']);
+    const files = await readFiles(place('part.2'), [
+      HOST_KEY,
+      `${HOST_KEY}.pub`,
+      '/etc/machine-id',
+      '/etc/shadow',
+      TLS,
+    ]);
     const hostKey = files[`${HOST_KEY}.pub`]?.split(' ').slice(0, 2).join(' ') ?? '';
     // The last line end was taken off, without which ssh-keygen takes it for no key.
     await writeFile(place('host-key'), `${files[HOST_KEY] ?? ''}\n`, { mode: 0o600 });
@@ -85,7 +101,7 @@ export async function inspect(card: string, folder: string, identity: string): P
     expect(bundle !== undefined, 'there is no bundle');
     expect(report?.bundle?.sha256 === sha256(bundle ?? ''), 'the report names another bundle');
     const { stdout } = await hostRunner.run(['age', '-d', '-i', identity], { input: bundle ?? '', timeout: 60 });
-    const secret = JSON.parse(stdout) as { luks_recovery_key: string; sudo_passwords: Record<string, string> };
+    const secret = JSON.parse(stdout) as Secret;
     await writeFile(place('key'), secret.luks_recovery_key, { mode: 0o600 });
     const container = (await hostRunner.run(['cryptsetup', 'luksUUID', place('part.4')])).stdout.trim();
     expect(report?.container === container, 'the report names another container');
@@ -108,10 +124,13 @@ export async function inspect(card: string, folder: string, identity: string): P
     const inside = await readFiles(place('plain.4'), ['/tls/key.pem', '/tls/cert.pem', FLASK, FERNET, USERS]);
     const tlsKey = sha256(publicKey(inside['/tls/key.pem'] ?? ''));
     expect(report?.tls_key_sha256 === tlsKey, 'the report names another TLS key');
-    expect(inside['/tls/cert.pem']?.includes('BEGIN CERTIFICATE') === true, 'there is no certificate');
+    const { days } = JSON.parse(files[TLS] ?? '') as { days: number };
+    const certificate = certificateFault(inside['/tls/cert.pem'] ?? '', inside['/tls/key.pem'] ?? '', days);
+    expect(certificate === '', certificate);
     expect(/^FLASK_SECRET_KEY=\S{43,}$/m.test(inside[FLASK] ?? ''), 'Flask has no key');
     expect(Buffer.from(inside[FERNET] ?? '', 'base64url').length === 32, 'the Fernet key is not good');
-    expect((inside[USERS] ?? '').includes('password_hash'), 'the application has no account');
+    const account = accountFault(inside[USERS] ?? '', secret.application_admin_password);
+    expect(account === '', account);
     return {
       identity: {
         ...{ hostKey, machineId, container, tlsKey, bundle: sha256(bundle ?? '') },

@@ -5,7 +5,9 @@ import { startBackground } from '../../src/host/background.ts';
 import { hostRunner } from '../../src/host/runner.ts';
 import { hostHasKvm, PATIENT } from '../../src/qemu/command.ts';
 import { bootTools } from '../../src/qemu/tools.ts';
+import type { Seen } from './marks.ts';
 import { partitionsOf } from './parts.ts';
+import { watchClosely } from './watch.ts';
 import { readWriteLog } from './write-log.ts';
 
 /** What the firmware would load; read from the image once: the first boot changes none of it. */
@@ -39,8 +41,8 @@ export interface StartOptions {
   readonly port?: number;
   /** Done in the guest once it is ready; the power goes `settle` seconds after it. Needs `port`. */
   readonly work?: () => Promise<void>;
-  /** Called five times a second. */
-  readonly watch?: (seen: { readonly console: string; readonly logBytes: number; readonly seconds: number }) => void;
+  /** Called whenever the guest has said or written something, some milliseconds later. */
+  readonly watch?: (seen: Seen) => void;
 }
 
 export interface Outcome {
@@ -124,12 +126,12 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
   let working: Promise<void> | undefined;
   let done = work === undefined ? 0 : Number.POSITIVE_INFINITY;
   let fault: unknown;
+  const endWatch =
+    watch === undefined ? undefined : watchClosely(serial, log, (seen) => watch({ ...seen, seconds: seconds() }));
   try {
     while (!over && seconds() < (cutAfter ?? patience)) {
       await sleep(200);
       const text = await readFile(serial, 'latin1');
-      const logBytes = (await stat(log)).size;
-      watch?.({ console: text, logBytes, seconds: seconds() });
       const word = SAID.exec(text)?.[1]?.split(' ')[0];
       if (word !== undefined) said ??= { state: word as Outcome['state'], seconds: seconds() };
       if (cutAfter !== undefined || said === undefined) continue;
@@ -152,6 +154,7 @@ export async function runCard(options: StartOptions): Promise<Outcome> {
     if (!over) process.kill(qemu.pid, 'SIGKILL');
     await qemu.ended;
     await working;
+    endWatch?.();
   }
   if (fault !== undefined) throw fault;
   if (words !== '' && (await stat(log)).size === 0) throw new Error(`QEMU did not start: ${words}`);

@@ -9,6 +9,7 @@ import { openCard } from './card.ts';
 import { firmwareOf, loadedFrom } from './firmware.ts';
 import { nothing } from './inspect.ts';
 import { runCard } from './machine.ts';
+import { addMarks, type Mark } from './marks.ts';
 import { partitionsOf } from './parts.ts';
 import { baseOf, CARD_GIB, logOf, type Recording } from './record.ts';
 import { readWriteLog, SECTOR } from './write-log.ts';
@@ -62,7 +63,7 @@ export async function recordBootFiles(image: string, folder: string, cpus: numbe
   const next = nextRelease(release);
   await addNewer(base, folder, firmware, release, next);
 
-  const marks: { step: string; logBytes: number; seconds: number }[] = [];
+  const marks: Mark[] = [];
   const told = await runCard({
     ...{
       firmware,
@@ -74,11 +75,7 @@ export async function recordBootFiles(image: string, folder: string, cpus: numbe
       patience: PATIENCE,
       script: script(release, next),
     },
-    watch({ console, logBytes, seconds }) {
-      const steps = [...console.matchAll(/amslpr: boot-files: (?:working at ([a-z-]+)|(ready))/g)];
-      for (const [, step, ready] of steps.slice(marks.length))
-        marks.push({ step: step ?? ready ?? '', logBytes, seconds });
-    },
+    watch: (seen) => addMarks(marks, seen),
   });
   if (told.state !== 'ready') throw new Error(`writing ended as ${told.state}:\n${told.console.slice(-3000)}`);
   await rename(told.log, logOf(folder));

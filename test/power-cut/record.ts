@@ -9,6 +9,7 @@ import { applyBreak, type BreakName } from './breaks.ts';
 import { openCard } from './card.ts';
 import { type Identity, inspect } from './inspect.ts';
 import { type Firmware, runCard } from './machine.ts';
+import { addMarks, type Mark } from './marks.ts';
 import { maskedInitramfs } from './masked.ts';
 import { loginTo } from './session.ts';
 import type { Work } from './work.ts';
@@ -21,8 +22,7 @@ export interface Recording {
   /** Whether no unit was masked. */
   readonly whole: boolean;
   readonly firmware: Firmware;
-  /** When steps began, by the console: seconds, and how many bytes the log had. */
-  readonly marks: readonly { readonly step: string; readonly logBytes: number; readonly seconds: number }[];
+  readonly marks: readonly Mark[];
   readonly seconds: number;
   /** The card after each flush, by digest; the first is the card before the first start. */
   readonly states: readonly string[];
@@ -73,7 +73,7 @@ export async function recording(options: RecordOptions): Promise<Recording> {
   const firmware: Firmware = { kernel, initramfs, cmdline, masking: join(folder, 'initramfs-masking') };
   await maskedInitramfs(initramfs, firmware.masking);
 
-  const marks: { step: string; logBytes: number; seconds: number }[] = [];
+  const marks: Mark[] = [];
   let now = { logBytes: 0, seconds: 0 };
   const port = work === undefined ? undefined : (await freePorts()).ssh;
   const told = await runCard({
@@ -91,13 +91,9 @@ export async function recording(options: RecordOptions): Promise<Recording> {
             marks.push({ step: `after ${work.name}`, ...now });
           },
         }),
-    watch({ console, logBytes, seconds }) {
-      now = { logBytes, seconds };
-      if (marks.some(({ step }) => step === 'ready')) return;
-      const steps = [...console.matchAll(/amslpr: (?:\S+: )?(?:working at ([a-z-]+)|(ready))/g)];
-      for (const [, step, ready] of steps.slice(marks.length)) {
-        marks.push({ step: step ?? ready ?? '', logBytes, seconds });
-      }
+    watch(seen) {
+      now = { logBytes: seen.logBytes, seconds: seen.seconds };
+      addMarks(marks, seen);
     },
   });
   if (told.state !== 'ready')
@@ -133,9 +129,4 @@ async function follow(folder: string): Promise<Pick<Recording, 'states' | 'ident
 /** The card before its first start. */
 export async function copyBase(folder: string, path: string): Promise<void> {
   await hostRunner.run(['cp', '--reflink=auto', '--sparse=always', baseOf(folder), path]);
-}
-
-/** The step that was under way when the log had so many bytes. */
-export function stepAt({ marks }: Pick<Recording, 'marks'>, logBytes: number): string {
-  return marks.filter((mark) => mark.logBytes <= logBytes).at(-1)?.step ?? 'start';
 }

@@ -1,4 +1,6 @@
+import { firstBootSteps } from '../../stages/first-boot/steps.ts';
 import { repeated } from './judge.ts';
+import { AFTER, BEFORE } from './marks.ts';
 import type { Recording } from './record.ts';
 import type { Result } from './try-points.ts';
 
@@ -42,6 +44,11 @@ export function report(results: readonly Result[], recording: Recording, flushSt
     const all = results.filter((one) => one.whole === whole && one.boots === 1).map((one) => one.seconds);
     return all.length === 0 ? 'none' : `${(all.reduce((sum, one) => sum + one, 0) / all.length).toFixed(0)} s`;
   };
+  const cuts = chains.flatMap((one) => one.cuts ?? []);
+  const kills = [BEFORE, ...firstBootSteps.map(({ name }) => name), AFTER]
+    .map((phase) => `${phase} ${cuts.filter((one) => one === phase).length}`)
+    .filter((text) => !text.endsWith(' 0'));
+  const wholes = points.filter(({ whole }) => whole);
   const boots = results.reduce((sum, one) => sum + one.boots, 0);
   const failures = results.filter(({ wrong }) => wrong.length > 0);
   const text = [
@@ -51,13 +58,14 @@ export function report(results: readonly Result[], recording: Recording, flushSt
     `| ${row('all', points, flushSteps.length)} |`,
     '',
     `Flushes that leave different cards: ${new Set(recording.states).size} of ${recording.states.length}.`,
-    `Unmodified image: ${points.filter(({ whole }) => whole).length} points.`,
+    `Unmodified image: ${wholes.length} points, in ${new Set(wholes.map(({ step }) => step)).size} of ${steps.length} lines.`,
     ...(looks.length === 0
       ? []
       : [
           `Looked at without a start: ${looks.length} points, ${looks.filter(({ point }) => point.includes('.')).length} of them random, ${new Set(looks.map(({ state }) => state)).size} different cards, ${looks.filter(({ wrong }) => wrong.length > 0).length} failures.`,
         ]),
-    `Cards cut five times in a row: ${chains.length} (${chains.length * 5} cuts), ${chains.filter(({ wrong }) => wrong.length > 0).length} failures.`,
+    `Cards cut five times in a row: ${chains.length} (${cuts.length} cuts), ${chains.filter(({ wrong }) => wrong.length > 0).length} failures.`,
+    ...(cuts.length === 0 ? [] : [`Those cuts by what the device was at: ${kills.join(', ')}.`]),
     `Mean time to ready: ${seconds(false)} with units masked, ${seconds(true)} without.`,
     `Keys made twice: ${twice.length === 0 ? 'none' : twice.join('; ')}.`,
     ...failures.map(({ point, step, wrong }) => `FAILED ${point} (${step}): ${wrong.join('; ')}`),

@@ -5,9 +5,10 @@ import { afterUpgrade, type Starts } from './after-upgrade.ts';
 import { afterWork } from './after-work.ts';
 import { openCard } from './card.ts';
 import { loadedFrom } from './firmware.ts';
+import { stepsOf } from './marks.ts';
 import { partitionsOf } from './parts.ts';
 import { epochs } from './points.ts';
-import { baseOf, copyBase, logOf, type Recording, recording, stepAt } from './record.ts';
+import { baseOf, copyBase, logOf, type Recording, recording } from './record.ts';
 import { recordBootFiles } from './record-boot-files.ts';
 import { type Report, report } from './report.ts';
 import type { RunOptions } from './run.ts';
@@ -72,7 +73,8 @@ export async function workCuts(name: WorkName, options: RunOptions): Promise<Rep
   const all = await kind.choose(writes, folder, { ...options, from, to });
   const tries = all.filter((_, at) => at % part[1] === part[0] - 1);
   const parts = epochs(writes);
-  const own = epochsOfWork(parts, { from, to }).map((flush) => stepAt(recorded, parts[flush]?.[0]?.end ?? 0));
+  const stepAt = stepsOf(recorded.marks, writes);
+  const own = epochsOfWork(parts, { from, to }).map((flush) => stepAt(parts[flush]?.[0]?.end ?? 0));
   log(
     `${name}: ${own.length} flushes; ${tries.length} points, ${tries.filter(({ look }) => look).length} of them looks`,
   );

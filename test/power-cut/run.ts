@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { firstBootSteps } from '../../stages/first-boot/steps.ts';
 import type { BreakName } from './breaks.ts';
 import { tryChains } from './chains.ts';
+import { stepsOf } from './marks.ts';
 import { MASKED } from './masked.ts';
-import { logOf, recording, stepAt } from './record.ts';
+import { logOf, recording } from './record.ts';
 import { type Report, report } from './report.ts';
 import { workCuts } from './run-work.ts';
 import { choose } from './select.ts';
@@ -42,9 +44,12 @@ export async function powerCuts(options: RunOptions): Promise<Report> {
   log(`Masked in boots that are not marked as whole: ${MASKED.join(' ')}`);
   const recorded = await recording({ image, folder, whole: !quick, cpus, ...(broken ? { broken } : {}) });
   const writes = await readWriteLog(logOf(folder));
-  const flushSteps = [0, ...writes.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end)].map((end) =>
-    stepAt(recorded, end),
-  );
+  const ends = writes.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end);
+  const flushSteps = [0, ...ends].map(stepsOf(recorded.marks, writes));
+  const together = [...new Set(flushSteps)].filter((step) => step.includes(', '));
+  if (together.length > 0) log(`Steps that no flush parts, each with one line for them all: ${together.join('; ')}`);
+  const unsaid = firstBootSteps.filter(({ name }) => !recorded.marks.some(({ step }) => step === name));
+  if (unsaid.length > 0) log(`Steps with nothing to do: ${unsaid.map(({ name }) => name).join(', ')}`);
   const mine = (_: unknown, at: number): boolean => at % part[1] === part[0] - 1;
   const tries = choose(writes, recorded, options).filter(mine);
   log(`First boot: ready after ${recorded.seconds.toFixed(0)} s, ${flushSteps.length} flushes; ${tries.length} points`);

@@ -1,5 +1,6 @@
+import { names, stepsOf } from './marks.ts';
 import { generator, type Point } from './points.ts';
-import { type Recording, stepAt } from './record.ts';
+import type { Recording } from './record.ts';
 import type { Try } from './try-points.ts';
 import type { Logged } from './write-log.ts';
 
@@ -24,7 +25,7 @@ const ROUND = 24;
  */
 export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks' | 'states'>, wanted: Wanted): Try[] {
   const ends = log.filter(({ entry }) => entry.kind === 'flush').map(({ end }) => end);
-  const steps = ['start', ...ends.map((end) => stepAt(recording, end))];
+  const steps = ['start', ...ends.map(stepsOf(recording.marks, log))];
   const edges = steps.flatMap((step, flush): Point[] =>
     step !== steps[flush - 1] || step !== steps[flush + 1] ? [{ flush }] : [],
   );
@@ -45,7 +46,7 @@ export function choose(log: readonly Logged[], recording: Pick<Recording, 'marks
   const ordered = [...edges, ...rounds].filter(
     (point, at, all) => all.findIndex((one) => one.flush === point.flush && one.subset === point.subset) === at,
   );
-  const within = ordered.filter(({ flush }) => wanted.steps?.includes(steps[flush] ?? '') ?? true);
+  const within = ordered.filter(({ flush }) => wanted.steps?.some((step) => names(steps[flush] ?? '', step)) ?? true);
   const some = wanted.sample === undefined ? within : sample(within, wanted.sample, steps);
   const whole = wholeOf(steps, recording.states, wanted.whole);
   const isWhole = ({ flush, subset }: Point): boolean =>
@@ -63,7 +64,10 @@ function wholeOf(steps: readonly string[], states: readonly string[], count: num
     .filter(({ flush }) => states.indexOf(states[flush] ?? '') === flush);
   const even = spread(points, count);
   const missed = [...new Set(steps)].filter((step) => !even.some(({ flush }) => steps[flush] === step));
-  return [...even, ...missed.flatMap((step) => points.find(({ flush }) => steps[flush] === step) ?? [])];
+  const first = (step: string): Point =>
+    // All of its flushes may leave cards that an earlier step has left too.
+    points.find(({ flush }) => steps[flush] === step) ?? { flush: steps.indexOf(step) };
+  return [...even, ...missed.map(first)];
 }
 
 /** `count` of them: as many of each step as of every other, while there are some; of fewer steps when there are more. */

@@ -5,8 +5,9 @@ import { type Card, openCard } from './card.ts';
 import type { Identity } from './inspect.ts';
 import { fixedAt, judge, toldBy } from './judge.ts';
 import { type Firmware, type Outcome, runCard } from './machine.ts';
+import { stepsOf } from './marks.ts';
 import { chooser, epochs, type Point, pointName } from './points.ts';
-import { copyBase, identityOf, logOf, type Recording, stepAt } from './record.ts';
+import { copyBase, identityOf, logOf, type Recording } from './record.ts';
 import { type Logged, readWriteLog } from './write-log.ts';
 
 /** One line of the results. */
@@ -23,6 +24,8 @@ export interface Result {
   /** Nothing was started: what the board would load was looked at. */
   readonly look?: boolean;
   readonly boots: number;
+  /** Of a chain: what each killed boot was at. */
+  readonly cuts?: readonly string[];
   readonly seconds: number;
   readonly wrong: readonly string[];
   readonly identity?: Identity;
@@ -92,7 +95,9 @@ export async function tryPoints(bench: Bench, tries: readonly Try[]): Promise<vo
   const earlier = await allResults(folder, seed);
   const done = new Set(earlier.map((one) => key(one.point, one)));
   const seen = new Set(earlier.map((one) => key(one.state, one)));
-  const parts = epochs(await readWriteLog(logOf(folder)));
+  const writes = await readWriteLog(logOf(folder));
+  const parts = epochs(writes);
+  const stepAt = stepsOf(recording.marks, writes);
   const place = join(folder, `work-${process.pid}`);
   await mkdir(place, { recursive: true });
   const path = join(place, 'card.raw');
@@ -119,7 +124,7 @@ export async function tryPoints(bench: Bench, tries: readonly Try[]): Promise<vo
       const logBytes = parts[at - 1]?.at(-1)?.end ?? 0;
       const state = card.state();
       const about = {
-        ...{ point: pointName(point), step: stepAt(recording, logBytes), state, whole },
+        ...{ point: pointName(point), step: stepAt(logBytes), state, whole },
         ...(one.look ? { look: true } : {}),
       };
       if (seen.has(key(state, one))) {
