@@ -13,7 +13,6 @@ import { openBundle } from '../../src/qemu/bundle.ts';
 import type { Device, DeviceStatus } from '../../src/qemu/device.ts';
 import { ephemeralSite, type UnlockChoice } from '../../src/qemu/ephemeral-site.ts';
 import { type GuestOptions, startGuest } from '../../src/qemu/guest.ts';
-import { findBootPartition, readBootFiles } from '../../src/site/boot-partition.ts';
 import { type Drive, drive, identities, PATIENCE, restart } from '../boot/drive.ts';
 import { removeSite } from '../helpers/remove-site.ts';
 import { builtImage, builtVariant } from '../image/built-image.ts';
@@ -75,23 +74,13 @@ async function untilStatus(image: string, status: RegExp, options: GuestOptions)
   return { report, raw: await pulled(guest) };
 }
 
-/** Takes the site file off the boot partition, as a person does who puts another one there. */
-async function unstamped(raw: string): Promise<string> {
-  const boot = await findBootPartition(raw);
-  const { names } = await readBootFiles(boot, () => false);
-  const site = names.filter((name) => /^\/site\.yaml(\.|$)/.test(name));
-  const env = { MTOOLSRC: '/dev/null' };
-  await hostRunner.run(['mdel', '-i', `${raw}@@${boot.offset}`, ...site.map((name) => `::${name}`)], { env });
-  return raw;
-}
-
 const fingerprint = (report: string): string => /SHA256:[\w+/]{43}/.exec(report)?.[0] ?? 'none';
 
 it('a device that nobody has logged in to is provisioned again by another site file, and keeps its host key', async () => {
   const own = await mkdtemp(join(folder, 'site-'));
   const { site } = await ephemeralSite(own, { unlock: 'card', admin: 'former' }, 'former');
   const before = await untilStatus((await builtImage()).image, /ready/, { site });
-  const now = await boot(await unstamped(before.raw), { unlock: 'card', admin: 'latter' }, 'latter');
+  const now = await boot(before.raw, { unlock: 'card', admin: 'latter' }, 'latter');
   await now.waitFor('ready', PATIENCE.ready);
   expect(await now.sudo(['hostname'])).toBe('latter');
   expect(await now.sudo(['getent', 'passwd', 'former'], { okCodes: [2] })).toBe('');
@@ -112,7 +101,7 @@ it('an image with signers takes no site file but a signed one', async () => {
   const { site } = await ephemeralSite(own, { unlock: 'card' }, 'unsigned');
   const before = await untilStatus(image, /waiting[\s\S]*sign/, { site });
   expect(before.report.replaceAll('\0', '').trim()).not.toContain('SHA256:');
-  const now = await boot(await unstamped(before.raw), { unlock: 'card' }, 'signed', { sign: key });
+  const now = await boot(before.raw, { unlock: 'card' }, 'signed', { sign: key });
   await now.waitFor('ready', PATIENCE.ready);
   expect(await now.sudo(['hostname'])).toBe('signed');
 });
