@@ -28,8 +28,10 @@ LEFT = 'left'
 
 
 def claimed(ctx: Context) -> bool:
-    """Whether an administrator has logged in."""
-    return (ctx.state / 'claimed').exists()
+    """Whether an administrator has logged in, and no word of a site file about earlier data is waited for."""
+    data = ctx.remember(DATA)
+    asks = data.get('state') == LEFT if data else not (ctx.state / 'partitions.json').exists()
+    return (ctx.state / 'claimed').exists() and not asks
 
 
 def cleaned(raw: bytes) -> bytes:

@@ -12,7 +12,7 @@ from conftest import TOKEN, decrypt, site_text, tree
 
 from amslpr_device import luks, reprovision, runner, service, status
 from amslpr_device.context import Context
-from amslpr_device.files import write
+from amslpr_device.files import write, write_record
 from amslpr_device.steps import admins, firewall, network, site
 
 # Real cryptsetup, age, databases, networks: with all others in ci/test, not before each commit.
@@ -132,6 +132,8 @@ def test_data_with_a_backup_is_not_lost_without_a_word(
     # What was adopted is never made again without a word either.
     put(device, site_text(admin_key).replace('...\n', 'data:\n  existing: keep\n...\n'))
     assert boot(device)['state'] == 'waiting'
+    # Whoever looked what it waits for has logged in.
+    write(device.state / 'claimed', '')
     put(device, site_text(admin_key).replace('...\n', 'data:\n  existing: erase\n...\n'))
     assert boot(device)['state'] == 'ready'
     assert json.loads(decrypt(device, admin_key))['container'] != before['container']
@@ -153,6 +155,15 @@ def test_a_claimed_device_ignores_another_site_file(
     after = {name: found for name, found in tree(device.root).items() if '/run/' not in name}
     # The new file's secrets are taken out all the same.
     assert {name for name in after if after[name] != before[name]} == {str(device.boot / 'site.yaml')}
+
+
+def test_a_claim_does_not_count_while_the_site_file_is_asked_about_earlier_data(ctx: Context) -> None:
+    write(ctx.state / 'claimed', '')
+    assert not reprovision.claimed(ctx)
+    write(ctx.state / 'partitions.json', '{}')
+    assert reprovision.claimed(ctx)
+    write_record(ctx.state / 'data.json', {'state': reprovision.LEFT})
+    assert not reprovision.claimed(ctx)
 
 
 @pytest.mark.parametrize('spoiled', ['...\n', 'hostname: gate-south'])

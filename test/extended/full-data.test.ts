@@ -14,6 +14,8 @@ const BACKUP = 'amslpr-backup.service';
 const FAILED = `Alert: ${BACKUP} failed`;
 const TRY = '/usr/lib/amslpr/amslpr_device/app/try_row.py';
 const ACCOUNTS = '/var/lib/amslpr/config/users.json';
+/** A place whose changes the audit rules record. */
+const RECORDED = '/etc/sudoers.d/zz-recorded';
 const MIB = 2 ** 20;
 
 let card: Drive;
@@ -118,6 +120,9 @@ describe('a data partition that is full', () => {
     const had = await count();
     expect(await backup()).toBe('success');
     expect(await count()).toBe(had + 1);
+    // auditd has not stopped for good.
+    await shell(`touch ${RECORDED}; rm ${RECORDED}; sleep 3`);
+    expect(await shell('tail -n 200 /var/log/audit/audit.log')).toContain(RECORDED);
     expect(await shell(`${PROGRAM} backup verify`)).not.toMatch(/: it/);
     const told = async (): Promise<string> => {
       await device.sudo([PROGRAM, 'monitor', 'look'], { okCodes: [0, 1], timeout: 300 });
