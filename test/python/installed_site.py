@@ -76,8 +76,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         (home / 'config.json').write_text(json.dumps(config))
         if password is not None:
             (state / 'config/users.json').write_text(users_file(password))
-        for name, value in {'AMSLPR_HOME': home, 'AMSLPR_DATA_DIR': state, 'AMSLPR_LOG_DIR': logs}.items():
-            monkeypatch.setenv(name, str(value))
+        folders = {'HOME': home, 'DATA_DIR': state, 'LOG_DIR': logs, 'RUN_DIR': tmp_path}
+        for name, value in folders.items():
+            monkeypatch.setenv(f'AMSLPR_{name}', str(value))
         monkeypatch.delenv('FLASK_SECRET_KEY', raising=False)
         if key is not None:
             monkeypatch.setenv('FLASK_SECRET_KEY', key)

@@ -25,6 +25,7 @@ import amslpr_accounts
 HOME = Path(os.environ.get('AMSLPR_HOME', '/opt/amslpr/current'))
 STATE = Path(os.environ.get('AMSLPR_DATA_DIR', '/var/lib/amslpr'))
 LOGS = Path(os.environ.get('AMSLPR_LOG_DIR', '/var/log/amslpr'))
+RUN = Path(os.environ.get('AMSLPR_RUN_DIR', '/run/amslpr'))
 
 MINIMUM_LENGTH = 12
 OPEN_PATHS = frozenset({'/', '/login', '/auth/login', '/logout', '/auth/logout', '/health'})
@@ -215,7 +216,8 @@ def load() -> Wsgi:
     logging.getLogger().setLevel(logging.INFO)
     log_to_file()
     guard(app)
-    guarded = amslpr_accounts.kept(app.wsgi_app, STATE / 'config' / 'users.json', writes_accounts)
+    users = STATE / 'config' / 'users.json'
+    guarded = amslpr_accounts.kept(app.wsgi_app, users, writes_accounts, RUN / 'users.json')
     # Inside out: nginx sets the X-Forwarded headers, exactly one of each.
     app.wsgi_app = ProxyFix(responses(guarded), x_for=1, x_proto=1, x_host=1)
     return app
