@@ -171,6 +171,21 @@ def test_holds_no_secret_however_programs_try(device: Context, canaries: Canarie
     assert canaries.seen_in(gzip.decompress(out.getvalue())) == []
 
 
+def test_says_which_checks_pass_and_nothing_that_they_saw(device: Context, canaries: Canaries) -> None:
+    spoken = ' '.join(one.decode('latin-1') if one.isalnum() else one.hex() for one in canaries.every)
+    asked = {'title': spoken, 'guide': [], 'run': ['printf', '%s', spoken]}
+    every = [
+        {'id': 'one/passes', **asked, 'matches': [spoken]},
+        {'id': 'one/fails', **asked, 'lacks': [spoken]},
+        {'id': f'one/{spoken}', **asked},
+    ]
+    device.at('/usr/share/amslpr/checks.json').write_text(json.dumps(every))
+    out = io.BytesIO()
+    assert support.main(device, ['--checks'], out) == 0
+    assert json.loads(members(out.getvalue())['checks.json']) == {'one/passes': 'pass', 'one/fails': 'fail'}
+    assert canaries.seen_in(gzip.decompress(out.getvalue())) == []
+
+
 def test_plants_every_secret_that_is_listed(device: Context) -> None:
     listed = re.findall(r'^\| `(/[^`]+)` \|', LISTED.read_text(), re.M)
     assert len(listed) == 9

@@ -113,7 +113,7 @@ const probes: readonly Probe[] = [
     expected: 'publickey as the only method that can continue',
     async look(guest, admin) {
       const said = await offeredMethods(guest, admin);
-      return { ok: /Permission denied \(publickey\)/.test(said), evidence: said.split('\n').at(-1) ?? 'nothing' };
+      return { ok: /Permission denied \(publickey\)/.test(said), evidence: said.split('\n').at(-1) || 'nothing' };
     },
   },
 ];

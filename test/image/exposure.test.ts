@@ -15,13 +15,27 @@ import { exposures } from '../helpers/exposure.ts';
 import { builtImage } from './built-image.ts';
 import { scratch } from './small-image.ts';
 
-// What systemd-analyze says of every unit of ours and of the two that the network reaches, in the image as built. In the
-// guest, checks ask again (`application/sandbox`, `nginx/sandbox`).
+// What systemd-analyze says of every unit of ours and of those that the network reaches, in the image as built. In the
+// guest, checks ask again (`application/sandbox`, `nginx/sandbox`, `mdns/sandbox`).
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const OURS = /^\/etc\/systemd\/system\/(amslpr[^/]*\.service)$/;
-const DROP_IN = /^\/etc\/systemd\/system\/(nginx|fail2ban)\.service\.d\//;
+const DROP_IN = /^\/etc\/systemd\/system\/((?:nginx|fail2ban|avahi-daemon)\.service)\.d\//;
 const packaged = ['nginx.service', 'fail2ban.service'];
+/** As its package has it, which closes nothing. The default image has no avahi. */
+const AVAHI = `[Unit]
+Description=Avahi mDNS/DNS-SD Stack
+Requires=avahi-daemon.socket
+
+[Service]
+Type=dbus
+BusName=org.freedesktop.Avahi
+ExecStart=/usr/sbin/avahi-daemon -s
+NotifyAccess=main
+`;
+/** What brings units that the default image does not have, and their names. */
+const MORE = 'tls:\n  acme: true\nmdns:\n  announce: true\n';
+const MORE_UNITS = ['amslpr-acme.service', 'avahi-daemon.service'];
 
 let folder: Awaited<ReturnType<typeof scratch>>;
 let toolbox: string;
@@ -34,6 +48,7 @@ beforeAll(async () => {
   vendor = new Map(
     packaged.map((unit) => [`/usr/lib/systemd/system/${unit}`, tree.text(`/usr/lib/systemd/system/${unit}`) ?? '']),
   );
+  vendor.set('/usr/lib/systemd/system/avahi-daemon.service', AVAHI);
   const file = join(root, 'config/amslpr.lock.yaml');
   toolbox = toolboxFolder('build', { cache: await openCache(), lock: parseLock(await readFile(file, 'utf8'), file) });
   toolbox = join(toolbox, 'fs');
@@ -48,13 +63,14 @@ function planOf(options: string): Plan {
 /** Exposure of each unit of a plan; `spoil` changes the text of a file first. */
 async function judge(name: string, plan: Plan, spoil = (text: string) => text): Promise<Record<string, number>> {
   const files = new Map(vendor);
-  const units = [...packaged];
+  const units = new Set(packaged);
   for (const { path, bytes } of plan.files) {
-    const ours = OURS.exec(path)?.[1];
-    if (ours !== undefined) units.push(ours);
-    if (ours !== undefined || DROP_IN.test(path)) files.set(path, spoil(Buffer.from(bytes ?? []).toString()));
+    const unit = (OURS.exec(path) ?? DROP_IN.exec(path))?.[1];
+    if (unit === undefined) continue;
+    units.add(unit);
+    files.set(path, spoil(Buffer.from(bytes ?? []).toString()));
   }
-  return exposures(toolbox, join(folder.path, name), files, units);
+  return exposures(toolbox, join(folder.path, name), files, [...units]);
 }
 
 /** Units without a mount namespace: without starting them systemd-analyze takes them to have one, and says 0.2 less. */
@@ -79,6 +95,12 @@ describe('systemd-analyze finds', () => {
     expect(over(found)).toEqual([]);
   });
 
+  it('no unit too open of those that come with a public certificate and an announced name', async () => {
+    const found = await judge('more', planOf(MORE));
+    expect(Object.keys(found)).toEqual(expect.arrayContaining(MORE_UNITS));
+    expect(over(found)).toEqual([]);
+  });
+
   it('the application closed enough with camera, GPIO and serial port', async () => {
     const found = await judge('devices', planOf('application:\n  camera: true\n  gpio: true\n  serial: true\n'));
     expect(over(found, true)).toEqual([]);
@@ -87,8 +109,8 @@ describe('systemd-analyze finds', () => {
   it('each unit too open without its sandbox', async () => {
     const bare = (text: string) =>
       text.replace(/^(Protect|Private|Restrict|SystemCall|Capability|NoNew|IPAddress|User).*\n/gm, '');
-    const plan = planOf('');
-    const found = await judge('bare', plan, bare);
+    const found = await judge('bare', planOf(MORE), bare);
+    expect(Object.keys(found)).toEqual(expect.arrayContaining(MORE_UNITS));
     expect(
       over(found)
         .map((line) => line.split(' ')[0])

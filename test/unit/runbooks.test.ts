@@ -66,6 +66,28 @@ const unknownPrograms = (text: string): string[] => [
 const isName = (word: string, code: string): boolean =>
   (word === code.trim() && /[/.]/.test(word)) || ['npm', 'amslpr-image', 'recover'].includes(word);
 
+describe('run-books', () => {
+  it('name every jail, and lift a ban in all of them', () => {
+    const jails = read('overlays/fail2ban/etc/fail2ban/jail.d/amslpr.local.hbs').matchAll(/^\[([a-z-]+)\]$/gm);
+    for (const [, jail] of jails) expect(read('docs/runbooks/review.md')).toMatch(new RegExp(`[ ;]${jail}[ ,]`));
+    const all = pages.flatMap((page) => codeOf(read(page)));
+    expect(all.filter((code) => code.includes('fail2ban-client'))).toEqual(
+      expect.arrayContaining(['sudo fail2ban-client banned', 'sudo fail2ban-client unban ADDRESS']),
+    );
+    expect(all.filter((code) => code.includes('unbanip'))).toEqual([]);
+  });
+
+  it('have files of the firewall that people change accepted, or they are an alert', () => {
+    const changes = pages.filter((page) => codeOf(read(page)).some((code) => / ufw (?!status)[a-z]/.test(code)));
+    expect(changes).toContain('docs/runbooks/cameras.md');
+    for (const page of changes)
+      expect([page, read(page)]).toEqual([
+        page,
+        expect.stringContaining('integrity accept /etc/ufw/user.rules /etc/ufw/user6.rules'),
+      ]);
+  });
+});
+
 describe('commands of run-books', () => {
   it.each(pages)('%s names commands that exist', (page) => {
     expect(unknownVerbs(read(page))).toEqual([]);
