@@ -1,5 +1,5 @@
 import { answeredBy, readContent } from '../content.ts';
-import type { Exception } from '../exceptions.ts';
+import { type Exception, notNeeded } from '../exceptions.ts';
 import { type Figure, type Measure, named, type Scene } from '../figure.ts';
 
 interface Profile {
@@ -59,25 +59,25 @@ export function profileFigure(
   const mine = exceptions.filter((one) => one.profiles.includes(profile.name));
   const raw = share(results, new Set());
   const tailored = share(results, new Set(mine.map(({ rule }) => rule)));
-  const idle = mine.filter(({ rule }) => !FAILED.has(results.get(rule) ?? ''));
+  const idle = notNeeded(mine, (rule) => FAILED.has(results.get(rule) ?? ''));
   const { goal, data } = profile;
   const enough = goal !== undefined && raw.total >= (goal.applicable ?? 1) && mine.length <= goal.exceptions;
   return {
     id: `openscap/${profile.name.replace('_', '/')}`,
     title: profile.title,
     figure: `${tailored.percent.toFixed(1)} % of ${tailored.total} rules, ${mine.length} exceptions (raw ${raw.percent.toFixed(1)} % of ${raw.total})`,
+    // Without a goal it is only reported, but an exception that is not needed is an error all the same.
     ...(goal === undefined
-      ? {}
+      ? idle.length === 0
+        ? {}
+        : { goal: 'no exception without need', met: false }
       : {
           goal: `${goal.percent} %, ${goal.exceptions} exceptions at most${goal.applicable === undefined ? '' : `, of ${goal.applicable} rules`}`,
           met: enough && tailored.percent >= goal.percent && idle.length === 0,
         }),
     tool,
     data,
-    below: [
-      ...idle.map(({ rule }) => `${rule}: the exception is not needed`),
-      ...tailored.failed.map(([rule, result]) => (result === 'fail' ? rule : `${rule} (${result})`)),
-    ],
+    below: [...idle, ...tailored.failed.map(([rule, result]) => (result === 'fail' ? rule : `${rule} (${result})`))],
   };
 }
 

@@ -23,6 +23,15 @@ describe('OpenSCAP', () => {
     expect(figure([except('d', ['other'])]).met).toBe(false);
   });
 
+  it('tells of an exception that is not needed where there is no goal either', () => {
+    const { goal: _, ...reported } = profile;
+    expect(profileFigure(reported, results, [except('d')], '').met).toBeUndefined();
+    expect(profileFigure(reported, results, [except('a')], '')).toMatchObject({
+      met: false,
+      below: expect.arrayContaining(['a: the exception is not needed']),
+    });
+  });
+
   it('takes no exception that is not needed, no more of them than allowed, and no profile that judged too little', () => {
     expect(figure([except('a')])).toMatchObject({
       met: false,
