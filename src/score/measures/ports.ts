@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
+import { type Figure, type Judge, judgedBy, type Measure, nothingOf, type Scene } from '../figure.ts';
 import { address, CABLE, DEVICE, type Version } from '../neighbour.ts';
 
 /** Open ports in nmap's greppable output: "22/tcp". `open|filtered` is no answer and so not open. */
@@ -18,7 +18,7 @@ export const UDP =
 const SCAN =
   'scan() { "$LOADER" --library-path "$LIBRARIES" /run/score/usr/bin/nmap --datadir /run/score/usr/share/nmap -n -Pn -oG - "$@"; }\n';
 
-export function portsFigure(version: Version, tcp: readonly string[], udp: readonly string[], tool: string): Figure {
+export function portsFigure(version: Version, tcp: readonly string[], udp: readonly string[], by: Judge): Figure {
   const open = [...tcp, ...udp];
   const below = [
     ...open.filter((port) => !WANTED.includes(port)).map((port) => `${port} is open`),
@@ -30,7 +30,7 @@ export function portsFigure(version: Version, tcp: readonly string[], udp: reado
     figure: open.join(', ') || 'none',
     goal: WANTED.join(', '),
     met: below.length === 0,
-    tool,
+    ...by,
     below,
   };
 }
@@ -98,7 +98,7 @@ export const ports: Measure = {
       const target = address(version, DEVICE);
       const tcp = await neighbour.root(`${SCAN}scan ${option} -sS -p- --min-rate 2000 --max-retries 2 ${target}`, 1800);
       const udp = await neighbour.root(`${SCAN}scan ${option} -sU -p ${UDP} --max-retries 2 ${target}`, 900);
-      figures.push(portsFigure(version, openPorts(tcp), openPorts(udp), named(scene, 'nmap')));
+      figures.push(portsFigure(version, openPorts(tcp), openPorts(udp), judgedBy(scene, 'nmap')));
       const answers = await neighbour.root(`python3 - ${name} "${card}" ${version} 9`, 120, asks);
       figures.push(mdnsFigure(version, answers.split('\n').filter(Boolean), chosen));
     }

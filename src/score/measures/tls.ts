@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Exception, notNeeded } from '../exceptions.ts';
-import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
+import { type Figure, type Judge, judgedBy, type Measure, nothingOf, type Scene } from '../figure.ts';
 
 const PROTOCOLS = ['TLSv1.2', 'TLSv1.3'];
 
@@ -45,7 +45,7 @@ const BAD = new Set(['WARN', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL', 'FATAL']);
  * The grade of testssl.sh, and what it found at LOW or worse beside the exceptions, each of which has to be found.
  * `json`: its flat report.
  */
-export function testsslFigures(json: string, exceptions: readonly Exception[], tool: string): Figure[] {
+export function testsslFigures(json: string, exceptions: readonly Exception[], by: Judge): Figure[] {
   const found = JSON.parse(json) as Finding[];
   const grade = found.find(({ id }) => id === 'overall_grade')?.finding ?? 'none';
   const bad = found.filter(({ id, severity }) => BAD.has(severity) && id !== 'overall_grade');
@@ -59,14 +59,14 @@ export function testsslFigures(json: string, exceptions: readonly Exception[], t
       figure: grade,
       goal: 'A+',
       met: grade === 'A+',
-      tool,
+      ...by,
       below: grade === 'A+' ? [] : why,
     },
     {
       id: 'tls/testssl',
       title: 'Findings at LOW or worse, but the exceptions',
       ...nothingOf([...idle, ...counted.map(({ id, severity, finding }) => `${id} (${severity}): ${finding}`)]),
-      tool,
+      ...by,
     },
   ];
 }
@@ -100,7 +100,7 @@ async function testssl(scene: Scene): Promise<Figure[]> {
     timeout: 3600,
   });
   const json = await readFile(join(folder, 'found.json'), 'utf8');
-  return testsslFigures(json, scene.exceptions['testssl'] ?? [], named(scene, 'testssl.sh'));
+  return testsslFigures(json, scene.exceptions['testssl'] ?? [], judgedBy(scene, 'testssl.sh'));
 }
 
 export const tls: Measure = {
@@ -120,7 +120,7 @@ export const tls: Measure = {
         figure: String(below.length),
         goal: '0',
         met: below.length === 0,
-        tool: named(scene, 'sslscan'),
+        ...judgedBy(scene, 'sslscan'),
         below,
       },
       {

@@ -7,6 +7,8 @@ import {
   unexpectedSockets,
 } from '../../../src/score/measures/ports.ts';
 
+const by = { tool: 'nmap' };
+
 it('nmap: open ports, and no answer is not open', () => {
   const line =
     'Host: 10.0.0.1 ()\tPorts: 22/open/tcp//ssh///, 25/filtered/tcp//smtp///, 5353/open|filtered/udp//x///\tIgnored';
@@ -16,8 +18,8 @@ it('nmap: open ports, and no answer is not open', () => {
 
 it('nmap: what is open beside the three, and what of them is closed', () => {
   const open = ['22/tcp', '80/tcp', '443/tcp'];
-  expect(portsFigure(6, open, [], 'nmap')).toMatchObject({ id: 'ports/ipv6', met: true });
-  expect(portsFigure(4, ['22/tcp', '443/tcp', '631/tcp'], ['5353/udp'], 'nmap').below).toEqual([
+  expect(portsFigure(6, open, [], by)).toMatchObject({ id: 'ports/ipv6', met: true });
+  expect(portsFigure(4, ['22/tcp', '443/tcp', '631/tcp'], ['5353/udp'], by).below).toEqual([
     '631/tcp is open',
     '5353/udp is open',
     '80/tcp is closed',
