@@ -20,6 +20,10 @@ const NOTES: readonly (readonly [id: string, note: string])[] = [
     'ports/ipv',
     `Of TCP all ports are scanned. Of UDP ${UDP.split(',').length} are, those of services that devices often have: ${UDP.replaceAll(',', ', ')}. A UDP port that says nothing counts as closed.`,
   ],
+  [
+    'headers/',
+    'On 301, the redirect from plain HTTP, `Strict-Transport-Security` has to be absent: RFC 6797 (7.2) forbids it there. The other four have to be on it.',
+  ],
 ];
 
 /** The notes that concern these figures. */

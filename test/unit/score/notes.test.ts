@@ -10,6 +10,7 @@ it('notes are told of the figures that there are', () => {
   expect(notesOf(figures('ssh/fail', 'ports/listening'))).toEqual([]);
   expect(notesOf(figures(...ALL))).toHaveLength(4);
   expect(notesOf(figures('cost/writes'))[0]).toContain('from 5 minutes');
+  expect(notesOf(figures('headers/statuses'))[0]).toContain('On 301');
   expect(notesOf(figures('ports/ipv4'))[0]).toContain('Of UDP 26 are');
 });
 
