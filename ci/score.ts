@@ -35,6 +35,7 @@ async function main(): Promise<number> {
       plain: { type: 'string' },
       title: { type: 'string' },
       merge: { type: 'string' },
+      devices: { type: 'string' },
     },
   });
   const { signal } = interrupt;
@@ -52,9 +53,16 @@ async function main(): Promise<number> {
     return EXIT.ok;
   }
   if (values.merge !== undefined) {
-    const merged = mergeReports(await Promise.all(values.merge.split(',').map(readReport)));
+    const devices = values.devices === undefined ? undefined : await readReport(values.devices);
+    const merged = mergeReports(await Promise.all(values.merge.split(',').map(readReport)), devices);
     await put(scorePage({ ...merged, title: values.title ?? 'Scores', exceptions }), values.page);
     return EXIT.ok;
+  }
+  if (values.devices !== undefined) {
+    throw new UserError({
+      message: '--devices is for --merge alone',
+      hint: 'ci/score --merge JSON,JSON --devices JSON',
+    });
   }
   const image = positionals[0];
   if (image === undefined || positionals.length > 1 || !existsSync(image)) {

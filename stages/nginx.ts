@@ -18,7 +18,7 @@ export const nginx = defineStage({
     20: built('nginx sends it, on every answer: AMSLPR sends none of these headers since April 2025.'),
     21: built('nginx sends it, and frame-ancestors says the same.'),
     22: built('nginx sends 0: the filter is gone from browsers, and `1; mode=block` could be used against a page.'),
-    23: built('nginx sends it with `always`, so that error pages have it too.'),
+    23: built('nginx sends it with `always`, on error pages too; not over plain HTTP, where RFC 6797 forbids it.'),
     24: built(
       'nginx sends the policy of the guide, with pictures as data: and no plug-ins added. AMSLPR’s own pages load layout, charts and live video from three CDNs and lose them by it: `scripts: cdn` lets these hosts in. It is no default, since whoever controls one of them could then act in pages that open the barrier.',
     ),

@@ -17,11 +17,27 @@ interface Profile {
 }
 
 /** @throws Error when there is no such profile */
-function profileOf(content: string, name: string): Profile {
+function textOf(content: string, name: string): string {
   const text = new RegExp(`<[\\w.-]*:?Profile id="${PREFIX}_profile_${name}">([\\s\\S]*?)</[\\w.-]*:?Profile>`).exec(
     content,
   )?.[1];
   if (text === undefined) throw new Error(`the content has no profile ${name}`);
+  return text;
+}
+
+/**
+ * Of which day the rules of a profile are, as the content tells it: version and date of what they are made from (ANSSI's
+ * has no date there), and the date of the content itself.
+ */
+export function dataOf(content: string, name: string, benchmark: string): string {
+  const [, version, released] = /\bv(\d[\d.]*\d)(?:, released (\d{4}-\d\d-\d\d))?/.exec(textOf(content, name)) ?? [];
+  const day = /<[\w.-]*:?data-stream\b[^>]*\btimestamp="([\d-]{10})/.exec(content)?.[1];
+  if (version === undefined || day === undefined) throw new Error(`the content does not date the profile ${name}`);
+  return `${benchmark} ${version}${released === undefined ? '' : ` of ${released}`}, content of ${day}`;
+}
+
+function profileOf(content: string, name: string): Profile {
+  const text = textOf(content, name);
   const select = new RegExp(`:?select idref="${PREFIX}_rule_([^"]+)" selected="true"`, 'g');
   const value = new RegExp(`:?(?:refine|set)-value idref="${PREFIX}_value_([^"]+)"([^>]*>[^<]*)`, 'g');
   return {

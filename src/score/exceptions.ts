@@ -4,7 +4,7 @@ import { UserError } from '../core/errors.ts';
 
 /** A finding that is not held against the image, and why. */
 export interface Exception {
-  /** The scanner's own name for it. */
+  /** The scanner's own name for it: a rule of OpenSCAP, a test of lynis, an id of testssl.sh. */
   readonly rule: string;
   /** Profiles of OpenSCAP that it is for, without their long prefix; elsewhere empty. */
   readonly profiles: readonly string[];
@@ -14,19 +14,32 @@ export interface Exception {
 /** Exceptions by scanner. */
 export type Exceptions = Readonly<Record<string, readonly Exception[]>>;
 
+/** The scanners that are asked for exceptions; another's would be kept and never looked at. */
+const SCANNERS = ['openscap', 'lynis', 'testssl'];
+
+/** Exceptions whose finding is not there: what they excuse is gone, and they have to go as well. */
+export const notNeeded = (exceptions: readonly Exception[], isFound: (rule: string) => boolean): string[] =>
+  exceptions.filter(({ rule }) => !isFound(rule)).map(({ rule }) => `${rule}: the exception is not needed`);
+
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** @throws UserError naming every entry that lacks its rule or a reason, or that is there twice */
+/**
+ * @throws UserError naming every scanner that knows no exceptions, and every entry that lacks its rule or a reason, that
+ * is there twice, or that has profiles where there are none
+ */
 export async function readExceptions(file: string): Promise<Exceptions> {
   const top: unknown = load(await readFile(file, 'utf8'));
   if (typeof top !== 'object' || top === null) throw new UserError(`${file} holds no exceptions`);
   const problems: string[] = [];
   const found = Object.entries(top).map(([scanner, entries]): [string, Exception[]] => {
+    if (!SCANNERS.includes(scanner)) problems.push(`${scanner}: exceptions are for ${SCANNERS.join(', ')}`);
     const read = list(entries).map((entry, index): Exception => {
       const { rule, profiles, reason } = (entry ?? {}) as Record<string, unknown>;
       if (typeof rule !== 'string' || rule === '') problems.push(`${scanner}: entry ${index + 1} has no rule`);
       if (typeof reason !== 'string' || reason.trim().length < 20)
         problems.push(`${scanner}: ${rule} needs a reason in a sentence`);
+      if (scanner === 'openscap' ? list(profiles).length === 0 : profiles !== undefined)
+        problems.push(`${scanner}: ${rule} ${scanner === 'openscap' ? 'needs' : 'takes no'} profiles`);
       return { rule: String(rule), profiles: list(profiles).map(String), reason: String(reason).trim() };
     });
     const twice = read.filter(({ rule }, index) => read.findIndex((other) => other.rule === rule) !== index);

@@ -43,9 +43,18 @@ export interface Measure {
   run(scene: Scene): Promise<readonly Figure[]>;
 }
 
+/** Who judges, and by what. */
+export type Judge = Pick<Figure, 'tool' | 'data'>;
+
 /** `NAME VERSION` of a scanner's package. */
 export const named = ({ tools }: Pick<Scene, 'tools'>, name: string): string =>
   `${name} ${tools.versions.get(name)?.replace(/^\d+:/, '') ?? ''}`.trim();
+
+/** A scanner that brings its rules: they are those of the day on which the list of packages was made. */
+export const judgedBy = (scene: Pick<Scene, 'tools'>, name: string): Judge => ({
+  tool: named(scene, name),
+  data: `packages of ${scene.tools.made.slice(0, 10)}`,
+});
 
 /** A figure for a list that ought to be empty. */
 export const nothingOf = (found: readonly string[]): Pick<Figure, 'goal' | 'met' | 'below' | 'figure'> => ({

@@ -11,9 +11,11 @@ export interface StoredReport extends ScoreReport {
 
 /**
  * One report of several runs with other measures, so that a run that takes hours can be had in parts. Of a figure that is
- * there twice the later one counts. @throws UserError when they are not of one image and one kind of machine
+ * there twice the later one counts. `devices`: a report of another image, whose application has hardware to use; its row
+ * about that is taken, as one of that image. @throws UserError when the others are not of one image and one kind of
+ * machine, or `devices` has no such row
  */
-export function mergeReports(reports: readonly StoredReport[]): StoredReport {
+export function mergeReports(reports: readonly StoredReport[], devices?: StoredReport): StoredReport {
   const [first, ...others] = reports;
   if (first === undefined) throw new UserError('There is no report to merge');
   for (const { subject, system, machine } of others) {
@@ -25,8 +27,26 @@ export function mergeReports(reports: readonly StoredReport[]): StoredReport {
   }
   const found = new Map<string, Figure>();
   for (const { figures } of reports) for (const figure of figures) found.set(figure.id, figure);
+  const opened = devices === undefined ? undefined : rowOf(devices, first);
+  if (opened !== undefined) found.set(opened.id, opened);
   const place = ({ id }: Figure): number => MEASURES.findIndex(({ name }) => `${id}/`.startsWith(`${name}/`));
   const figures = [...found.values()].sort((a, b) => place(a) - place(b));
-  const days = [...new Set(reports.map(({ day }) => day))].sort();
+  const all = devices === undefined ? reports : [...reports, devices];
+  const days = [...new Set(all.map(({ day }) => day))].sort();
   return { ...first, day: days.join(' and '), figures };
+}
+
+/** The row about the application's hardware, which says of which image it is. */
+function rowOf({ subject, system, machine, figures }: StoredReport, first: StoredReport): Figure {
+  const row = figures.find(({ id }) => id === 'units/devices');
+  if (row === undefined || subject === first.subject) {
+    throw new UserError({
+      message: `The report of ${subject} has no row about the application’s hardware`,
+      hint: 'Run ci/score --only units --json on an image with camera, gpio and serial on: ci/score names one.',
+    });
+  }
+  if (system !== first.system || machine !== first.machine) {
+    throw new UserError(`The application’s hardware was tried with ${system}, the rest with ${first.system}`);
+  }
+  return { ...row, title: `${row.title}, in ${subject}` };
 }

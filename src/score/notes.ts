@@ -9,10 +9,6 @@ const NOTES: readonly (readonly [id: string, note: string])[] = [
     `What is written in an hour is reckoned from ${COUNTED / 60} minutes, after ${REST / 60} minutes in which nobody asked the system for anything. What happens once a day is hardly ever in it.`,
   ],
   [
-    'tls/testssl',
-    'Of what testssl.sh finds, two things are not counted: the certificate names no address for its revocation (`cert_revocation`, `cert_ocspURL`, `cert_crlDistributionPoints`), since the device made it itself and nobody could withdraw it; and `engine_problem`, which says that the OpenSSL beside the scanner has no engine for Russian ciphers.',
-  ],
-  [
     'openscap/',
     'OpenSCAP is run without a tailoring file. The figure in front leaves out what the rules of the table below said in that run, the raw one counts them. With the file that `ci/score --tailoring FILE` writes, `oscap xccdf eval --tailoring-file` judges the same rules but these; another run in the guest would take as long again.',
   ],
@@ -23,6 +19,10 @@ const NOTES: readonly (readonly [id: string, note: string])[] = [
   [
     'ports/ipv',
     `Of TCP all ports are scanned. Of UDP ${UDP.split(',').length} are, those of services that devices often have: ${UDP.replaceAll(',', ', ')}. A UDP port that says nothing counts as closed.`,
+  ],
+  [
+    'headers/',
+    'On 301, the redirect from plain HTTP, `Strict-Transport-Security` has to be absent: RFC 6797 (7.2) forbids it there. The other four have to be on it.',
   ],
 ];
 

@@ -48,7 +48,7 @@ export function scorePage(input: TableInput): string {
     ...(notes.length === 0 ? [] : ['## Notes', '', ...notes.map((note) => `- ${note}`), '']),
     '## Exceptions',
     '',
-    'Raw figures count every rule. An exception whose rule would pass is an error of `ci/score`.',
+    'Raw figures count every rule, and the index of lynis every point. An exception whose rule would pass, or that finds nothing to excuse, is an error of `ci/score`.',
     '',
     '| scanner | rule | profiles | reason |',
     '| --- | --- | --- | --- |',

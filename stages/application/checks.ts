@@ -98,7 +98,7 @@ export function applicationChecks(release: AbsPath, { locked }: { locked: boolea
     ),
     sandbox: run(
       'The application is locked in',
-      `systemd-analyze security --no-pager --threshold=${locked ? 10 : 30} amslpr.service`,
+      `systemd-analyze security --no-pager --threshold=${locked ? 10 : 20} amslpr.service`,
       { matches: /Overall exposure level for amslpr\.service/ },
     ),
     key: run('The Fernet key is for the application only', 'stat --format=%a:%U:%G /var/lib/amslpr/config/crypto.key', {

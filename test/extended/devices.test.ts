@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Device } from '../../src/qemu/device.ts';
+import { reachedHardware } from '../../src/score/hardware.ts';
 import { type Drive, drive, failures, PATIENCE } from '../boot/drive.ts';
-import { reachedHardware } from '../helpers/hardware.ts';
 import { builtImage, builtVariant } from '../image/built-image.ts';
 
 // An image whose configuration gives the application cameras, GPIO pins and a serial port: it reaches them, and is as

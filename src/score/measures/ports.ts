@@ -1,13 +1,29 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
+import { type Figure, type Judge, judgedBy, type Measure, nothingOf, type Scene } from '../figure.ts';
 import { address, CABLE, DEVICE, type Version } from '../neighbour.ts';
 
-/** Open ports in nmap's greppable output: "22/tcp". `open|filtered` is no answer and so not open. */
-export const openPorts = (text: string): string[] =>
+/** Ports of nmap's greppable output and what it says of each: `open`, `closed`, `filtered` or `open|filtered`. */
+const portsIn = (text: string): string[][] =>
   [...text.matchAll(/^Host: \S+ .*\tPorts: ([^\t\n]*)/gm)].flatMap(([, ports = '']) =>
-    [...ports.matchAll(/(\d+)\/open\/(tcp|udp)\//g)].map(([, port, protocol]) => `${port}/${protocol}`),
+    [...ports.matchAll(/(\d+)\/([a-z|]+)\/(tcp|udp)\//g)].map(([, port, state = '', protocol]) => [
+      `${port}/${protocol}`,
+      state,
+    ]),
   );
+
+/** Open ports: "22/tcp". `open|filtered` is no answer and so not open. */
+export const openPorts = (text: string): string[] =>
+  portsIn(text).flatMap(([port = '', state]) => (state === 'open' ? [port] : []));
+
+/**
+ * UDP ports that answered: also those that said that they are closed, which tells a stranger that there is a device. A
+ * state that many ports have is only counted by nmap.
+ */
+export const udpReplies = (text: string): string[] => [
+  ...portsIn(text).flatMap(([port, state]) => (state === 'open' || state === 'closed' ? [`${port} (${state})`] : [])),
+  ...[...text.matchAll(/\bIgnored State: closed \((\d+)\)/g)].map(([, count]) => `${count} others/udp (closed)`),
+];
 
 const WANTED = ['22/tcp', '80/tcp', '443/tcp'];
 
@@ -18,19 +34,24 @@ export const UDP =
 const SCAN =
   'scan() { "$LOADER" --library-path "$LIBRARIES" /run/score/usr/bin/nmap --datadir /run/score/usr/share/nmap -n -Pn -oG - "$@"; }\n';
 
-export function portsFigure(version: Version, tcp: readonly string[], udp: readonly string[], tool: string): Figure {
-  const open = [...tcp, ...udp];
+/** `tcp`: open ports; `udp`: replies. With `mdns` its own reply is as configured. */
+export function portsFigure(
+  version: Version,
+  { tcp, udp, mdns }: { tcp: readonly string[]; udp: readonly string[]; mdns: boolean },
+  by: Judge,
+): Figure {
   const below = [
-    ...open.filter((port) => !WANTED.includes(port)).map((port) => `${port} is open`),
-    ...WANTED.filter((port) => !open.includes(port)).map((port) => `${port} is closed`),
+    ...tcp.filter((port) => !WANTED.includes(port)).map((port) => `${port} is open`),
+    ...WANTED.filter((port) => !tcp.includes(port)).map((port) => `${port} is closed`),
+    ...udp.filter((reply) => !(mdns && reply === '5353/udp (open)')).map((reply) => `${reply} answers`),
   ];
   return {
     id: `ports/ipv${version}`,
-    title: `Ports that a second guest finds open over IPv${version}`,
-    figure: open.join(', ') || 'none',
-    goal: WANTED.join(', '),
+    title: `Ports that a second guest finds open over IPv${version}, and UDP ports that answer, be it that they are closed`,
+    figure: [...tcp, ...udp].join(', ') || 'none',
+    goal: `${WANTED.join(', ')}, no answer by UDP${mdns ? ' but mDNS' : ''}`,
     met: below.length === 0,
-    tool,
+    ...by,
     below,
   };
 }
@@ -98,7 +119,8 @@ export const ports: Measure = {
       const target = address(version, DEVICE);
       const tcp = await neighbour.root(`${SCAN}scan ${option} -sS -p- --min-rate 2000 --max-retries 2 ${target}`, 1800);
       const udp = await neighbour.root(`${SCAN}scan ${option} -sU -p ${UDP} --max-retries 2 ${target}`, 900);
-      figures.push(portsFigure(version, openPorts(tcp), openPorts(udp), named(scene, 'nmap')));
+      const found = { tcp: openPorts(tcp), udp: udpReplies(udp), mdns: chosen };
+      figures.push(portsFigure(version, found, judgedBy(scene, 'nmap')));
       const answers = await neighbour.root(`python3 - ${name} "${card}" ${version} 9`, 120, asks);
       figures.push(mdnsFigure(version, answers.split('\n').filter(Boolean), chosen));
     }

@@ -1,4 +1,4 @@
-import { type Figure, type Measure, named } from '../figure.ts';
+import { type Figure, judgedBy, type Measure } from '../figure.ts';
 
 interface Notes {
   readonly fail?: readonly string[];
@@ -30,10 +30,10 @@ export const ssh: Measure = {
   async run(scene) {
     const audit = 'PYTHONPATH=/run/score/usr/lib/python3/dist-packages python3 /run/score/usr/bin/ssh-audit';
     const json = await scene.root(`${audit} -n -j --skip-rate-test -p 22 127.0.0.1 || [ $? -le 3 ]`, 300);
-    const tool = named(scene, 'ssh-audit');
+    const by = judgedBy(scene, 'ssh-audit');
     const one = (kind: 'fail' | 'warn', id: string, title: string): Figure => {
       const below = sshFindings(json, kind);
-      return { id, title, figure: String(below.length), goal: '0', met: below.length === 0, tool, below };
+      return { id, title, figure: String(below.length), goal: '0', met: below.length === 0, ...by, below };
     };
     const said = await scene.root(
       `cat >/run/policy.txt <<'END'\n${POLICY}END\n${audit} -n -p 22 -P /run/policy.txt 127.0.0.1 || true; rm /run/policy.txt`,
@@ -49,7 +49,7 @@ export const ssh: Measure = {
         figure: passed ? 'passed' : 'failed',
         goal: 'passed',
         met: passed,
-        tool,
+        ...by,
         below: passed ? [] : said.trim().split('\n').slice(-12),
       },
     ];

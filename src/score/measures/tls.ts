@@ -1,6 +1,7 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Figure, type Measure, named, nothingOf, type Scene } from '../figure.ts';
+import { type Exception, notNeeded } from '../exceptions.ts';
+import { type Figure, type Judge, judgedBy, type Measure, nothingOf, type Scene } from '../figure.ts';
 
 const PROTOCOLS = ['TLSv1.2', 'TLSv1.3'];
 
@@ -41,16 +42,15 @@ interface Finding {
 const BAD = new Set(['WARN', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL', 'FATAL']);
 
 /**
- * The device makes its certificate itself: there is nobody who could withdraw it, and so no address to ask. And the
- * scanner's OpenSSL has no engine for Russian ciphers, which says nothing of the device.
+ * The grade of testssl.sh, and what it found at LOW or worse beside the exceptions, each of which has to be found.
+ * `json`: its flat report.
  */
-const NOT_OURS = /^(cert_(revocation|ocspURL|crlDistributionPoints)\b|engine_problem$)/;
-
-/** The grade of testssl.sh, and what it found at LOW or worse. `json`: its flat report. */
-export function testsslFigures(json: string, tool: string): Figure[] {
+export function testsslFigures(json: string, exceptions: readonly Exception[], by: Judge): Figure[] {
   const found = JSON.parse(json) as Finding[];
   const grade = found.find(({ id }) => id === 'overall_grade')?.finding ?? 'none';
-  const bad = found.filter(({ id, severity }) => BAD.has(severity) && !NOT_OURS.test(id) && id !== 'overall_grade');
+  const bad = found.filter(({ id, severity }) => BAD.has(severity) && id !== 'overall_grade');
+  const counted = bad.filter(({ id }) => !exceptions.some(({ rule }) => rule === id));
+  const idle = notNeeded(exceptions, (rule) => bad.some(({ id }) => id === rule));
   const why = found.filter(({ id }) => id.startsWith('grade_cap_reason')).map(({ finding }) => finding);
   return [
     {
@@ -59,14 +59,14 @@ export function testsslFigures(json: string, tool: string): Figure[] {
       figure: grade,
       goal: 'A+',
       met: grade === 'A+',
-      tool,
+      ...by,
       below: grade === 'A+' ? [] : why,
     },
     {
       id: 'tls/testssl',
-      title: 'Findings at LOW or worse, but what the notes excuse',
-      ...nothingOf(bad.map(({ id, severity, finding }) => `${id} (${severity}): ${finding}`)),
-      tool,
+      title: 'Findings at LOW or worse, but the exceptions',
+      ...nothingOf([...idle, ...counted.map(({ id, severity, finding }) => `${id} (${severity}): ${finding}`)]),
+      ...by,
     },
   ];
 }
@@ -99,7 +99,8 @@ async function testssl(scene: Scene): Promise<Figure[]> {
     okCodes: Array.from({ length: 256 }, (_, code) => code),
     timeout: 3600,
   });
-  return testsslFigures(await readFile(join(folder, 'found.json'), 'utf8'), named(scene, 'testssl.sh'));
+  const json = await readFile(join(folder, 'found.json'), 'utf8');
+  return testsslFigures(json, scene.exceptions['testssl'] ?? [], judgedBy(scene, 'testssl.sh'));
 }
 
 export const tls: Measure = {
@@ -119,7 +120,7 @@ export const tls: Measure = {
         figure: String(below.length),
         goal: '0',
         met: below.length === 0,
-        tool: named(scene, 'sslscan'),
+        ...judgedBy(scene, 'sslscan'),
         below,
       },
       {

@@ -1,4 +1,5 @@
 import type { Figure, Measure, Scene } from '../figure.ts';
+import { type Hardware, type Kind, openedFor, reachedHardware, works } from '../hardware.ts';
 
 interface Exposure {
   readonly unit: string;
@@ -15,8 +16,30 @@ export const readExposures = (text: string): Exposure[] =>
 
 const OURS = /^(amslpr-|fail2ban\.)/;
 
-/** How open the units are to what they run; `data` is the version of systemd. */
-export function unitFigures(found: readonly Exposure[], tool: string): Figure[] {
+/** What the application is open for, and what of it a program in its sandbox reached. */
+export interface Opened {
+  readonly kinds: readonly Kind[];
+  readonly reached: Hardware;
+}
+
+const NAMES: Readonly<Record<Kind, string>> = { camera: 'cameras', gpio: 'GPIO', serial: 'serial port' };
+
+/** An application that uses hardware may be more open, and has to reach it. */
+function openedFigure(exposure: number, { kinds, reached }: Opened, tool: string): Figure {
+  const failed = kinds.filter((kind) => !works(kind, reached));
+  return {
+    id: 'units/devices',
+    title: `Exposure of the application with ${kinds.map((kind) => NAMES[kind]).join(', ')} on`,
+    figure: `${exposure.toFixed(1)}; ${kinds.map((kind) => `${NAMES[kind]}: ${reached[kind]}`).join(', ')}`,
+    goal: '2.0 at most, each is reached',
+    met: exposure <= 2 && failed.length === 0,
+    tool,
+    below: failed.map((kind) => `${NAMES[kind]}: ${reached[kind]}`),
+  };
+}
+
+/** How open the units are to what they run. `opened`: absent when the application has no network and no devices. */
+export function unitFigures(found: readonly Exposure[], opened: Opened | undefined, tool: string): Figure[] {
   const of = (name: string): number => found.find(({ unit }) => unit === name)?.exposure ?? 10;
   const one = (id: string, title: string, unit: string, most: number): Figure => ({
     id,
@@ -31,7 +54,9 @@ export function unitFigures(found: readonly Exposure[], tool: string): Figure[] 
   const over = others.filter(({ exposure }) => exposure > 5).sort((a, b) => b.exposure - a.exposure);
   const worst = others.reduce((most, { exposure }) => Math.max(most, exposure), 0);
   return [
-    one('units/application', 'Exposure of the application', 'amslpr.service', 1),
+    opened === undefined
+      ? one('units/application', 'Exposure of the application', 'amslpr.service', 1)
+      : openedFigure(of('amslpr.service'), opened, tool),
     one('units/nginx', 'Exposure of nginx', 'nginx.service', 2.5),
     {
       id: 'units/others',
@@ -53,6 +78,9 @@ export const units: Measure = {
     const script = `set -- $(systemctl list-unit-files --no-legend --type=service 'amslpr*' | awk '{ sub("@", "@score", $1); print $1 }')
       systemd-analyze security --no-pager "$@" nginx.service ssh.service fail2ban.service`;
     const found = readExposures(await scene.root(script));
-    return unitFigures(found, `systemd-analyze ${version}`);
+    const shown = await scene.root('systemctl show --property PrivateNetwork,DeviceAllow amslpr.service');
+    const kinds = openedFor(shown);
+    const opened = kinds.length === 0 ? undefined : { kinds, reached: await reachedHardware(scene.device) };
+    return unitFigures(found, opened, `systemd-analyze ${version}`);
   },
 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { answeredBy } from '../../../src/score/content.ts';
+import { answeredBy, dataOf } from '../../../src/score/content.ts';
 
 const id = 'xccdf_org.ssgproject.content';
 const select = (...rules: readonly string[]): string =>
@@ -28,4 +28,15 @@ describe('one run for two profiles', () => {
     expect(answeredBy(both, 'small', 'large').others).toEqual(['lost']);
     expect(() => answeredBy(both, 'small', 'none')).toThrow(/no profile none/);
   });
+});
+
+it('rules are dated by the content', () => {
+  const stream = '<ds:data-stream id="d" scap-version="1.3" timestamp="2026-09-07T19:17:46">';
+  const content =
+    stream +
+    profile('cis', '<x:version>1.0.0</x:version>Debian 13 Benchmark™, v1.0.0, released 2025-12-16.') +
+    profile('anssi', 'align to ANSSI-BP-028 v2.0 at the enhanced hardening level.');
+  expect(dataOf(content, 'cis', 'CIS')).toBe('CIS 1.0.0 of 2025-12-16, content of 2026-09-07');
+  expect(dataOf(content, 'anssi', 'BP-028')).toBe('BP-028 2.0, content of 2026-09-07');
+  expect(() => dataOf(content.slice(stream.length), 'cis', 'CIS')).toThrow(/does not date the profile cis/);
 });

@@ -21,6 +21,11 @@ describe('exceptions', () => {
         'openscap:\n  - { rule: a, profiles: [p] }\n  - { rule: a, reason: a reason of more than some words }\n',
       );
       await expect(readExceptions(file)).rejects.toThrow(/a needs a reason[\s\S]*a is there twice/);
+      const entry = '{ rule: a, profiles: [p], reason: a reason of more than some words }';
+      writeFileSync(file, `lynis: [${entry}]\nnessus: [${entry}]\n`);
+      await expect(readExceptions(file)).rejects.toThrow(
+        /a takes no profiles[\s\S]*nessus: exceptions are for openscap/,
+      );
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -22,4 +22,16 @@ describe('parts of a report', () => {
     const two = [part, { ...part, subject: 'b' }].map((one) => ({ ...one, figures: [] }));
     expect(() => mergeReports(two)).toThrow(/two images/);
   });
+
+  it('takes the row about hardware, and no other, of another image that has it', () => {
+    const own = { ...part, figures: [figure('units/application', '0.2')] };
+    const devices = { ...part, subject: 'b', figures: [figure('units/devices', '1.6'), figure('units/nginx', '9')] };
+    expect(mergeReports([own], devices).figures).toEqual([
+      figure('units/application', '0.2'),
+      { ...figure('units/devices', '1.6'), title: 'units/devices, in b' },
+    ]);
+    expect(() => mergeReports([own], { ...own, subject: 'b' })).toThrow(/of b has no row/);
+    expect(() => mergeReports([own], { ...devices, subject: 'a' })).toThrow(/of a has no row/);
+    expect(() => mergeReports([own], { ...devices, system: 'other' })).toThrow(/tried with other/);
+  });
 });

@@ -4,8 +4,11 @@ import {
   missingSockets,
   openPorts,
   portsFigure,
+  udpReplies,
   unexpectedSockets,
 } from '../../../src/score/measures/ports.ts';
+
+const by = { tool: 'nmap' };
 
 it('nmap: open ports, and no answer is not open', () => {
   const line =
@@ -16,12 +19,21 @@ it('nmap: open ports, and no answer is not open', () => {
 
 it('nmap: what is open beside the three, and what of them is closed', () => {
   const open = ['22/tcp', '80/tcp', '443/tcp'];
-  expect(portsFigure(6, open, [], 'nmap')).toMatchObject({ id: 'ports/ipv6', met: true });
-  expect(portsFigure(4, ['22/tcp', '443/tcp', '631/tcp'], ['5353/udp'], 'nmap').below).toEqual([
-    '631/tcp is open',
-    '5353/udp is open',
-    '80/tcp is closed',
-  ]);
+  expect(portsFigure(6, { tcp: open, udp: [], mdns: false }, by)).toMatchObject({ id: 'ports/ipv6', met: true });
+  const found = { tcp: ['22/tcp', '443/tcp', '631/tcp'], udp: ['5353/udp (open)'], mdns: false };
+  expect(portsFigure(4, found, by).below).toEqual(['631/tcp is open', '80/tcp is closed', '5353/udp (open) answers']);
+  expect(portsFigure(4, { tcp: open, udp: found.udp, mdns: true }, by).met).toBe(true);
+});
+
+it('nmap: a UDP port that says that it is closed answers', () => {
+  const line = (ports: string) => `Host: 10.0.0.1 ()\tPorts: ${ports}\n`;
+  const udp = udpReplies(line('53/closed/udp//domain///, 68/open|filtered/udp//dhcpc///, 123/open/udp//ntp///'));
+  expect(udp).toEqual(['53/udp (closed)', '123/udp (open)']);
+  expect(udpReplies('Host: 10.0.0.1 ()\tIgnored State: closed (26)\n')).toEqual(['26 others/udp (closed)']);
+  expect(udpReplies('Host: 10.0.0.1 ()\tIgnored State: open|filtered (26)\n')).toEqual([]);
+  const tcp = ['22/tcp', '80/tcp', '443/tcp'];
+  expect(portsFigure(4, { tcp, udp: ['53/udp (closed)'], mdns: true }, by).met).toBe(false);
+  expect(portsFigure(4, { tcp, udp: ['5353/udp (closed)'], mdns: true }, by).met).toBe(false);
 });
 
 it('ss: sockets beyond the loopback interface that are on no list', () => {

@@ -2,9 +2,31 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Device } from '../../src/qemu/device.ts';
+import type { Device } from '../qemu/device.ts';
 
-export type Hardware = Readonly<Record<'camera' | 'gpio' | 'serial', string>>;
+/** Options of the application, each of which opens its sandbox for one kind of hardware. */
+export type Kind = 'camera' | 'gpio' | 'serial';
+/** What was done with each, or `refused` and why. */
+export type Hardware = Readonly<Record<Kind, string>>;
+
+const OPENED: readonly (readonly [Kind, RegExp])[] = [
+  ['camera', /^PrivateNetwork=no$/m],
+  ['gpio', /^DeviceAllow=char-gpiochip /m],
+  ['serial', /^DeviceAllow=char-ttyAMA /m],
+];
+
+/** The kinds that the unit of the application is open for: `shown` is what `systemctl show` says of it. */
+export const openedFor = (shown: string): Kind[] =>
+  OPENED.filter(([, pattern]) => pattern.test(shown)).map(([kind]) => kind);
+
+const DONE: Readonly<Record<Kind, RegExp>> = {
+  camera: /^a frame of [1-9]\d* bytes$/,
+  gpio: /^[1-9]\d* pins$/,
+  serial: /^[1-9]\d* bytes$/,
+};
+
+/** Whether what was done with it shows that it works. */
+export const works = (kind: Kind, reached: Hardware): boolean => DONE[kind].test(reached[kind]);
 
 /** The beginning and the end of a JPEG picture. */
 const FRAME = Buffer.concat([Buffer.from([0xff, 0xd8]), Buffer.alloc(1000), Buffer.from([0xff, 0xd9])]);
