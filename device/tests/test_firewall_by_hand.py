@@ -20,7 +20,9 @@ MANAGEMENT = {'management': ['192.0.2.0/24']}
 def typed(page: str, version: int) -> list[str]:
     """ufw's notes of a page's rules for an IP version, in their order; one for each port."""
     found: list[str] = []
-    for line in re.findall(r'^    sudo ufw ((?:prepend|limit) .*)', (ROOT / f'docs/runbooks/{page}.md').read_text(), re.M):
+    for line in re.findall(
+        r'^    sudo ufw ((?:prepend|limit) .*)', (ROOT / f'docs/runbooks/{page}.md').read_text(), re.M
+    ):
         words = shlex.split(line)
         first = words[0] == 'prepend'
         action, *words = words[1:] if first else words
@@ -46,7 +48,9 @@ def typed(page: str, version: int) -> list[str]:
 
 
 @pytest.mark.parametrize('version', [4, 6])
-@pytest.mark.parametrize(('page', 'network', 'comment'), [('cameras', CAMERAS, 'cameras'), ('network', MANAGEMENT, 'SSH')])
+@pytest.mark.parametrize(
+    ('page', 'network', 'comment'), [('cameras', CAMERAS, 'cameras'), ('network', MANAGEMENT, 'SSH')]
+)
 def test_rules_are_those_of_the_site_file(page: str, network: dict[str, Any], comment: str, version: int) -> None:
     name = 'low.user.rules' if version == 4 else 'low.user6.rules'
     rules = firewall.fitted((ROOT / f'test/fixtures/ufw/{name}').read_text(), version, network)
