@@ -13,16 +13,17 @@ export async function filesAt(
   const first = start * SECTOR;
   const within = offsets.filter((at) => at >= first && at < first + sectors * SECTOR);
   if (within.length === 0) return () => [];
-  const ask = async (request: string): Promise<string> => {
-    const command = ['debugfs', '-R', request, `${card}?offset=${first}`];
-    return (await hostRunner.run(command, { timeout: 300 })).stdout;
-  };
+  // A card whose power went may have the superblock of the middle of a change, with a checksum of before: -n reads it.
+  const run = (request: string) =>
+    hostRunner.run(['debugfs', '-n', '-R', request, `${card}?offset=${first}`], { timeout: 300 });
+  const ask = async (request: string): Promise<string> => (await run(request)).stdout;
   /** Number to text of each line of a table. */
   const table = (text: string): (readonly [number, string])[] =>
     [...text.matchAll(/^(\d+)\s+(.+)$/gm)].map(([, number = '', rest = '']) => [Number(number), rest]);
 
-  const size = Number(/^Block size:\s+(\d+)$/m.exec(await ask('stats -h'))?.[1]);
-  if (!(size > 0)) throw new Error(`${card}: no ext4 file system in partition of sector ${start}`);
+  const { stdout, stderr } = await run('stats -h');
+  const size = Number(/^Block size:\s+(\d+)$/m.exec(stdout)?.[1]);
+  if (!(size > 0)) throw new Error(`${card}: no ext4 file system in partition of sector ${start}: ${stderr}`);
   const blockOf = (at: number): number => Math.floor((at - first) / size);
   const blocks = [...new Set(within.map(blockOf))];
   const inodes = new Map<number, number>();

@@ -148,8 +148,8 @@ describe('application', () => {
     expect(unit({ camera: true })).toContain('PrivateDevices=yes');
     const asked = (options: Record<string, unknown>) =>
       JSON.stringify(contribute(application, options).checks?.['sandbox']);
-    expect(asked({})).toContain('--threshold=10 ');
-    for (const one of ['camera', 'gpio', 'serial']) expect(asked({ [one]: true })).toContain('--threshold=20 ');
+    expect(asked({})).toContain('"--threshold=10"');
+    for (const one of ['camera', 'gpio', 'serial']) expect(asked({ [one]: true })).toContain('"--threshold=20"');
     expect(unit({ gpio: true })).toContain('DeviceAllow=char-gpiochip rw');
     expect(unit({ gpio: true })).not.toContain('DeviceAllow=char-ttyUSB rw');
     expect(unit({ serial: true })).toEqual(
